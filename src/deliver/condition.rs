@@ -108,9 +108,7 @@ pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
             .or_else(ran_well_since)
             .or_else(|| missed::next_run(&report.stop, deliverer))
             .unwrap_or_default(),
-        waiting @ Condition::Waiting { .. } => {
-            armed_since().or_else(ran_well_since).unwrap_or(waiting)
-        }
+        waiting @ Condition::Waiting { .. } => armed_since().unwrap_or(waiting),
         // So it is between two runs, however the last one ended.
         down if down.is_down() => ran_well_since().unwrap_or(down),
         known => known,

@@ -98,7 +98,10 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
                 outage.said_so(loaded.job.remind, now.wall);
             }
         }
-        if asks && outage.is_to_ask(now.wall) && Now::read().monotonic < until {
+        // A missing run is over with the next good end, which nobody has to be asked about.
+        let may_be_over = outage.about.verdict == Verdict::Missed;
+        let is_to_ask = outage.is_to_ask(now.wall) || may_be_over;
+        if asks && is_to_ask && Now::read().monotonic < until {
             let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
             let remind = loaded.job.remind;
             let condition = if outage.about.verdict == Verdict::Missed {

@@ -103,7 +103,14 @@ pub fn is_run(name: &str, places: &Places) -> bool {
     let has = |it: &&dyn Supervise| {
         it.file_of(name, &host).is_some() || it.services_of(name, &host).is_some()
     };
-    ALL.iter().any(has) || runs::jobs(places).contains(name) || trace(name, places).is_some()
+    // A service that is gone from its supervisor's files is not run any more.
+    let may_be_run = |trace: &Trace| match &trace.directory {
+        Some(directory) => host.path(directory).is_dir(),
+        None => trace.supervisor.name() == "run",
+    };
+    ALL.iter().any(has)
+        || runs::jobs(places).contains(name)
+        || trace(name, places).is_some_and(|it| may_be_run(&it))
 }
 
 /// Says that nobody knows a job, and which was probably meant; `None` if somebody does.

@@ -226,6 +226,7 @@ impl Wording {
         let goes_on = !self.is_down && goes_on(new, made_at);
         let status = again(verdict, new.count, goes_on);
         let mut because = how_often(new, all, instances);
+        let why = self.told_why();
         let quiet = rough_length(made_at.since(new.last));
         if let Some(quiet) = quiet.filter(|_| !goes_on) {
             let _ = write!(because, "; none in the {quiet} since");
@@ -241,7 +242,7 @@ impl Wording {
             status,
             what,
             because,
-            why: self.why,
+            why,
             when: from_to(new).unwrap_or(self.when),
             colour: RED,
         }
@@ -251,7 +252,7 @@ impl Wording {
         let what = format!("{} is up again", self.service);
         let up = rough_length(up).unwrap_or_default();
         let because = format!("it has been running for {up}{}", since_then(new));
-        let after = self.after();
+        let (after, why) = (self.after(), self.told_why());
         let title = format!(
             "{what}: running for {up}, after {after}{}{}",
             self.beside,
@@ -262,7 +263,7 @@ impl Wording {
             status: "up again",
             what,
             because,
-            why: self.why,
+            why,
             when: from_to(all).unwrap_or(self.when),
             colour: GREEN,
         }
@@ -271,6 +272,7 @@ impl Wording {
     fn ended_well(self, at: Timestamp, new: Option<Series>, all: Series) -> Headline {
         let what = format!("{} ended well again", self.service);
         let (beside, brackets) = (&self.beside, in_brackets(all));
+        let why = self.told_why();
         Headline {
             title: format!("{what}, after {}{beside}{brackets}", self.after()),
             status: "ended well",
@@ -280,7 +282,7 @@ impl Wording {
                 moment(at),
                 since_then(new)
             ),
-            why: self.why,
+            why,
             when: from_to(all).unwrap_or(self.when),
             colour: GREEN,
         }
@@ -319,6 +321,14 @@ impl Wording {
             why: self.why,
             when: self.when,
             colour: RED,
+        }
+    }
+
+    /// Returns the cause as a message after the fact says it.
+    fn told_why(&self) -> String {
+        match &self.missed {
+            Some(missed) => format!("it had {missed}"),
+            None => self.why.clone(),
         }
     }
 

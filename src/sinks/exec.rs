@@ -91,7 +91,7 @@ impl Sink for ExecSink {
         let stdin = serde_json::to_string_pretty(&input(report, &self.settings.outline()))?;
         let user = self.user.as_ref().map(|user| format!(" as user {user}"));
         Ok(format!(
-            "run {}{}, with this on its stdin:\n{stdin}\n",
+            "run {}{}, with the report on its stdin:\n{stdin}\n",
             self.command,
             user.unwrap_or_default()
         ))

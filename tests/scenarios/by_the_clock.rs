@@ -186,6 +186,10 @@ fn each_missing_run_is_one_message_with_its_own_moment() {
     assert!(said[2].starts_with("backup has not run since 20"));
     let since = |title: &str| title.rsplit_once("since ").unwrap().1.to_owned();
     assert_ne!(since(&said[0]), since(&said[2]));
+    deliver(&machine, 61);
+    let reminder = told(&machine, "one").pop().unwrap();
+    let still = format!("backup still has not run since {}: ", since(&said[2]));
+    assert!(reminder.starts_with(&still), "{reminder}");
 }
 
 #[test]
