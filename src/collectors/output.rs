@@ -30,8 +30,7 @@ pub struct Stream {
     pub from: u64,
 }
 
-/// Name of a file without a place in which `lastwords run` holds a stream's end. The worker inherits
-/// it.
+/// Name of a file in memory in which `lastwords run` holds a stream's end. The worker inherits it.
 pub const HELD: &str = "last output";
 
 /// Reads the output that `lastwords run` kept, or that the command wrote to a file itself.

@@ -22,7 +22,7 @@ pub const MAX_TEXT: usize = 64 * 1024;
 /// Marks the place where a longer text was cut.
 const CUT: &str = "[what came before is cut]\n";
 
-/// How long a collector that only computes has after the budget: a busy machine may keep it waiting.
+/// How long a collector that only computes has after the budget: a busy machine may make it wait.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// How long the next collectors wait for the one that is running.
@@ -32,10 +32,11 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// their order.
 ///
 /// A thread runs them one after the other, starting with those that have to come first. As soon as
-/// one takes long, another thread goes on with the next. One that only computes has more time. On a busy machine that is at least as fast
-/// as a thread for each. A collector that is not finished in time is left behind in its thread. If
-/// that waits in the kernel in a way that no signal ends (a FUSE daemon that hangs while it has our
-/// request), it also keeps its *process* from ending. So a hook has this done by another process.
+/// one takes long, another thread goes on with the next. On a busy machine that is at least as fast
+/// as a thread for each. A collector that only computes has more time. One that is not finished in
+/// time is left behind in its thread. If that waits in the kernel in a way that no signal ends (a
+/// FUSE daemon that hangs while it has our request), it also keeps its *process* from ending. So a
+/// hook has this done by another process.
 ///
 /// If no thread can be started (the pids limit), they run in the calling thread, without a
 /// deadline.
