@@ -60,6 +60,9 @@ fn overflow(spot: &Spot) -> Option<Finding> {
 /// Reads an exception that a program printed, or a logger below its entry.
 fn said(spot: &Spot) -> Option<Finding> {
     let (what, next) = (spot.text().trim_start(), line_text(spot.lines, spot.at + 1));
+    // `[v5.3.6] System.IO.IOException: …`
+    let inner = what.strip_prefix('[').and_then(|it| it.split_once("] "));
+    let what = inner.map_or(what, |(_, rest)| rest);
     let has_trace = is_frame(next) || next.trim_start().starts_with("---> ");
     (has_trace && is_exception(what)).then(|| trace(spot, what, kind(what)))
 }

@@ -9,7 +9,15 @@ use crate::report::Death;
 
 const CALLS: &str = "CallStack (from HasCallStack):";
 
-pub const WORDS: &[RuntimeWords] = &[RuntimeWords::new(&[CALLS], read).below(1).raw()];
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&[CALLS], read).below(1).raw(),
+    RuntimeWords::new(&[": thread blocked indefinitely in an "], |spot| {
+        let what = spot.text().trim();
+        let finding = Finding::at(spot.at..spot.at + 1, Death::UncaughtException, what);
+        Some(finding.said(&[Code(1)]))
+    })
+    .raw(),
+];
 
 /// Reads `web: Prelude.head: empty list` above the calls.
 fn read(spot: &Spot) -> Option<Finding> {

@@ -30,6 +30,7 @@
 
 mod ask;
 pub mod beam;
+pub mod collision;
 pub mod dart;
 pub mod dotnet;
 pub mod go;
@@ -54,7 +55,7 @@ pub use ask::read;
 use words::RuntimeWords;
 
 /// The words of all runtimes.
-const ALL: [&[RuntimeWords]; 18] = [
+const ALL: [&[RuntimeWords]; 19] = [
     node::WORDS,
     python::WORDS,
     jvm::WORDS,
@@ -73,6 +74,7 @@ const ALL: [&[RuntimeWords]; 18] = [
     haskell::WORDS,
     swift::WORDS,
     symfony::WORDS,
+    collision::WORDS,
 ];
 
 /// Returns the findings of one runtime in a log.

@@ -209,7 +209,11 @@ fn kind(what: &str) -> Death {
 /// Reads the end of FPM's master before it begins to serve: fpm/fpm.c, `FPM_EXIT_CONFIG`.
 fn fpm(spot: &Spot) -> Option<Finding> {
     let Spot { lines, at, .. } = *spot;
-    let error = |i: &usize| Some(line_text(lines, *i).split_once("] ERROR: ")?.1);
+    let error = |i: &usize| {
+        let text = line_text(lines, *i);
+        let mut levels = ["] ERROR: ", "] ALERT: "].iter();
+        levels.find_map(|level| Some(text.split_once(level)?.1))
+    };
     let errors = (at.saturating_sub(8)..=at)
         .rev()
         .take_while(|i| error(i).is_some());

@@ -11,8 +11,17 @@ pub const WORDS: &[RuntimeWords] = &[RuntimeWords::new(&[".service: "], read)];
 /// Exits of a service that systemd ends after a time limit.
 const TIMED_OUT: &[ExpectedExit] = &[Signal("TERM"), Signal("KILL"), Signal("ABRT")];
 
+const KILLED: &[ExpectedExit] = &[Signal("KILL")];
+
 /// Words after the unit's name, the kind, and the exits that go with it; any if there are none.
-const REASONS: [(&str, Death, &[ExpectedExit]); 6] = [
+const REASONS: [(&str, Death, &[ExpectedExit]); 9] = [
+    (
+        "A process of this unit has been killed by the OOM killer",
+        Death::OomKilled,
+        KILLED,
+    ),
+    ("systemd-oomd killed ", Death::OomKilled, KILLED),
+    ("State 'stop-", Death::KilledBySignal, KILLED),
     (
         "start operation timed out",
         Death::KilledBySignal,

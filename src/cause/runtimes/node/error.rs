@@ -240,6 +240,7 @@ impl<'a> Printed<'a> {
                 Some(frame) => self.frames.push(frame),
                 None if text.starts_with("-> ")
                     || text.starts_with("... ")
+                    || text.starts_with("[... ")
                     || text == "Thrown at:" => {}
                 None if text.starts_with("Emitted '") && text.ends_with("at:") => {}
                 None => return false,

@@ -31,21 +31,30 @@ pub enum Style {
     Group,
     /// In one of rich's boxes.
     Boxed,
+    /// Behind so many blanks, as some loggers set the lines after the first.
+    Indented(usize),
 }
 
 /// Returns the style of the traceback with this header.
 pub fn style(text: &str) -> Option<Style> {
     if text.ends_with(HEADER) {
-        let is_group = text.trim_start().starts_with(GROUP) || text.trim_start().starts_with("| ");
-        return Some(if is_group { Style::Group } else { Style::Plain });
+        let inner = text.trim_start();
+        let is_group = inner.starts_with(GROUP) || inner.starts_with("| ");
+        return Some(match text.len() - inner.len() {
+            _ if is_group => Style::Group,
+            indent if indent > 0 && inner == HEADER => Style::Indented(indent),
+            _ => Style::Plain,
+        });
     }
     (text.starts_with(['╭', '┌', '+']) && text.contains(HEADER_OF_BOX)).then_some(Style::Boxed)
 }
 
 /// Returns a line's text inside its margin.
 pub fn body(text: &str, style: Style) -> &str {
-    if style != Style::Group {
-        return text;
+    match style {
+        Style::Plain | Style::Boxed => return text,
+        Style::Indented(indent) => return within(text, indent).unwrap_or(text),
+        Style::Group => {}
     }
     let inner = text.trim_start();
     let is_border = inner.starts_with('+') && text.len() != inner.len();
@@ -53,6 +62,12 @@ pub fn body(text: &str, style: Style) -> &str {
         .strip_prefix("| ")
         .or_else(|| inner.strip_prefix('|'))
         .unwrap_or(if is_border { inner } else { text })
+}
+
+/// Returns the text behind so many blanks.
+fn within(text: &str, indent: usize) -> Option<&str> {
+    let (margin, inner) = text.split_at_checked(indent)?;
+    margin.trim().is_empty().then_some(inner)
 }
 
 /// Reads one exception; `header` is the line before its first frame (none: `usize::MAX`).
@@ -107,7 +122,10 @@ enum TracebackLine {
 
 impl TracebackLine {
     fn of(line: &LogLine, text: &str, style: Style) -> Option<Self> {
-        if self::style(&line.text).is_some() {
+        let is_outside = |indent| within(&line.text, indent).is_none() && !line.is_blank();
+        if self::style(&line.text).is_some()
+            || matches!(style, Style::Indented(indent) if is_outside(indent))
+        {
             return None;
         }
         let boxed = || {
