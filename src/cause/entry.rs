@@ -296,8 +296,8 @@ pub fn level_named(name: &str) -> Option<LogLevel> {
         | "http" => LogLevel::Info,
         "w" | "warn" | "warning" | "wrn" => LogLevel::Warn,
         "e" | "error" | "err" | "severe" | "eror" => LogLevel::Error,
-        "f" | "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic" | "ftl"
-        | "dpanic" => LogLevel::Fatal,
+        "c" | "f" | "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic"
+        | "ftl" | "dpanic" => LogLevel::Fatal,
         _ => return None,
     })
 }
@@ -309,9 +309,11 @@ static LEVEL: LazyLock<Option<bytes::Regex>> = LazyLock::new(|| {
     bytes::Regex::new(
         r"(?x-u)^(?:
             [IWEFD](?P<glog>\d{4})\x20[\d:.]+\x20+\d+\x20[\w./-]+:\d+\]\x20
+          | \[(?P<brief>[DIWEC])\x20\d[^\]]{8,80}\]\x20
+          | (?P<plain>critical|warning|information|notice|debug)/\w{1,40}:\x20
           | [DIWEFA],\x20\[[^\]]{10,60}\]\x20+(?P<ruby>[A-Z]{3,5})\x20--\x20[^:]{0,60}:\x20?
           | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#()-]{1,60}|\{[^}]{0,60}\})(?:\x20?[\])>]\x20{0,8}|:?\x20{1,8})){0,5}?
-            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|[\x20\t]|$)
+            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|[\x20\t]|\[\d{1,8}\]|$)
               | [\[(<]\x20?(?:[\w\x20\#-]{1,40}/)?(?P<boxed>(?i:trace|debug|verbose|info(?:rmation)?|notice|note|system|warn(?:ing)?|err(?:or)?|severe|crit(?:ical)?|fatal|alert|emerg(?:ency)?|panic|dbg|inf|wrn|ftl|trc)|[IWEFD])(?:\x20*[\])>])
               | (?P<letter>[IWEFD])!\x20
               | (?:(?:ts|time|t|caller|logger|component)=(?:\x22[^\x22]{0,60}\x22|[^\x20\x22]{1,60})\x20){0,4}l(?:eve|v)l=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
@@ -441,9 +443,11 @@ fn from_text(text: &str) -> Option<LogEntry> {
         // Programs write bare words before a colon (`error: …`) too. They count as a level only
         // behind a timestamp.
         let names: &[&str] = if at.is_some() {
-            &["ruby", "caps", "boxed", "letter", "fmt", "php", "named"]
+            &[
+                "ruby", "caps", "boxed", "letter", "fmt", "php", "named", "plain",
+            ]
         } else {
-            &["ruby", "caps", "boxed", "fmt"]
+            &["ruby", "brief", "caps", "boxed", "fmt"]
         };
         glog.or_else(|| {
             names
