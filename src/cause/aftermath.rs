@@ -28,7 +28,7 @@ pub enum Remark {
 /// Returns the meaning of a line that follows a death.
 pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
     let said = line.senses();
-    if is_epilogue(line, said) && !is_of_manager(line.head()) {
+    if (is_epilogue(line, said) || names_exit(line, scene)) && !is_of_manager(line.head()) {
         return Remark::Epilogue;
     }
     let level = line.level();
@@ -61,7 +61,9 @@ fn is_epilogue(line: &LogLine, said: Senses) -> bool {
         let word = after.and_then(|after| after.split_once(' '));
         word.is_some_and(|(pid, _)| pid.len() > 1 && pid.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let is_end = said.has(Sense::Epilogue) && !said.has(Sense::Closing);
+    // The program's own error may tell of its child's end.
+    let is_error = line.level() >= Some(LogLevel::Error) && said.begins(Sense::Failure);
+    let is_end = said.has(Sense::Epilogue) && !said.has(Sense::Closing) && !is_error;
     said.begins(Sense::Wrapper) || of_shell() || is_end && !said.has(Sense::ErrorExit)
 }
 
@@ -69,6 +71,27 @@ fn is_epilogue(line: &LogLine, said: Senses) -> bool {
 pub fn tells_exit(line: &LogLine) -> bool {
     let said = line.senses();
     said.has(Sense::ToldExit) && !said.has(Sense::Closing)
+}
+
+/// Returns true if a wrapper says with which code its child ended, at the end of a line: `backup
+/// failed, rc=2`, `dump failed (1)`, `exit 2`.
+pub fn names_exit(line: &LogLine, scene: &Scene) -> bool {
+    let Exit::Code(code @ 1..) = scene.exit else {
+        return false;
+    };
+    let text = line.head().trim_end_matches(['.', ')']);
+    let before = text.strip_suffix(code.to_string().as_str());
+    let said = line.senses();
+    line.level() < Some(LogLevel::Error)
+        && (!said.has(Sense::Closing) || lexicon::is_generic(text))
+        && before.is_some_and(|before| {
+            let words = before.to_ascii_lowercase();
+            [
+                "rc=", "rc ", "exit ", "code ", "code=", "status ", "status=", "failed (",
+            ]
+            .iter()
+            .any(|word| words.ends_with(word))
+        })
 }
 
 /// Returns what supervisord says of a program that it starts no more: `gave up: web entered FATAL
@@ -152,7 +175,7 @@ fn is_start(line: &LogLine, said: Senses, scene: &Scene) -> bool {
     }
     // A line that names an error of the system's is no banner: `relay: startup: dial tcp …:
     // connection refused`.
-    let is_error = said.has(Sense::Failure) || said.has(Sense::Not);
+    let is_error = said.has(Sense::Failure) || said.has(Sense::Not) || said.has(Sense::Exception);
     if !said.has(Sense::Start)
         || said.has(Sense::Closing)
         || is_error
@@ -166,6 +189,26 @@ fn is_start(line: &LogLine, said: Senses, scene: &Scene) -> bool {
         || names_job(text, scene.job)
         || has_version(text)
         || said.has(Sense::Service) && said.has(Sense::Starting)
+}
+
+/// Returns true if a program says at its start which version it is.
+pub fn is_banner(line: &LogLine) -> bool {
+    let said = line.senses();
+    let is_wrong =
+        said.has(Sense::Failure) || said.has(Sense::Objection) || said.opens(Sense::Hint);
+    !is_wrong && said.has(Sense::Version) && has_version(line.head())
+}
+
+/// Returns true if a line says that the service has ended, and no more: `exit`, `database system is
+/// shut down`, `exiting, bye-bye!`.
+pub fn is_over(line: &LogLine, scene: &Scene) -> bool {
+    let said = line.senses();
+    let text = line.head();
+    let own = text
+        .get(..scene.job.len())
+        .filter(|it| it.eq_ignore_ascii_case(scene.job));
+    let rest = own.and_then(|own| text.get(own.len()..)).unwrap_or(text);
+    said.has(Sense::Over) && !said.has(Sense::Failure) && lexicon::is_generic(rest)
 }
 
 /// Maximum length of the name of an npm script, in bytes.

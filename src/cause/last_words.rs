@@ -13,10 +13,11 @@ mod unproven;
 mod usage;
 mod weight;
 
-use super::aftermath::Remark;
+use super::aftermath::{Remark, names_exit, tells_exit};
 use super::beneath;
 use super::entry::LogLevel;
 use super::finding::Finding;
+use super::handled::is_handled;
 use super::lexicon::{Sense, Senses, is_generic};
 use super::tail::{Tail, TailUnit, is_soon};
 use super::text::LogLine;
@@ -34,9 +35,17 @@ pub use unproven::{SaidLine, text};
 const BURST: usize = 12;
 const AT_ONCE: f64 = 5.0;
 
+/// Maximum number of blank lines after a line that announces the next.
+const MOST_BLANK: usize = 1;
+/// Maximum number of ordinary lines between a complaint and what follows from it.
+const MOST_BETWEEN: usize = 3;
+
+/// timeout(1) ends so after its time limit, and says nothing.
+const TIMED_OUT: Exit = Exit::Code(124);
+
 /// Returns the program's own last words if they say why it ends.
 pub fn read(tail: &Tail) -> Option<Finding> {
-    if !is_failure(tail.scene.exit) {
+    if !is_failure(tail.scene.exit) || *tail.scene.exit == TIMED_OUT {
         return None;
     }
     let read = |units: &[TailUnit]| usage::read(tail, units).or_else(|| words(tail, units));
@@ -48,16 +57,19 @@ pub fn read(tail: &Tail) -> Option<Finding> {
 /// that came from outside.
 pub fn said(tail: &Tail) -> Option<SaidLine> {
     let said = is_failure(tail.scene.exit).then(|| unproven::read(tail))??;
-    // Where nothing tells how it ended, only a fatal error tells that it failed.
-    let can_speak = *tail.scene.exit != Exit::Unknown || said.weight == Weight::Fatal;
+    let line = tail.lines.get(said.index)?;
+    let can_speak = match tail.scene.exit {
+        // Where nothing tells how it ended, only a fatal error tells that it failed.
+        Exit::Unknown => said.weight == Weight::Fatal,
+        exit if *exit == TIMED_OUT => line.senses().has(Sense::Caught),
+        _ => true,
+    };
     can_speak.then_some(said)
 }
 
 /// Returns true if the process failed by itself.
 pub fn is_failure(exit: &Exit) -> bool {
     match exit {
-        // timeout(1) ends so after its time limit.
-        Exit::Code(124) => false,
         Exit::Code(code) => *code != 0 && signal_of_code(*code).is_none_or(|name| name == "ABRT"),
         Exit::Signal { .. } => exit.is_signal("ABRT"),
         Exit::Unknown => true,
@@ -96,7 +108,10 @@ fn words(tail: &Tail, units: &[TailUnit]) -> Option<Finding> {
         match unit.remark {
             // A runtime's words are judged as the runtime's.
             None | Some(Remark::Request | Remark::Start) => return None,
-            Some(Remark::Epilogue) => {}
+            Some(Remark::Epilogue) => {
+                let is_failure = said.has(Sense::Failure) && names_exit(line, tail.scene);
+                failed = failed.or(is_failure.then_some(line));
+            }
             // After `Aborting` or `Shutdown complete`, the line before may say why.
             Some(Remark::Closing) if is_generic(line.head()) => {
                 let is_failure = said.has(Sense::Failure) || said.has(Sense::Abnormal);
@@ -145,27 +160,51 @@ fn words(tail: &Tail, units: &[TailUnit]) -> Option<Finding> {
     Some(finding)
 }
 
-/// Returns the first of the complaints right before a line that names no reason of its own.
+/// Returns the complaint right before a line that names no reason of its own: one that names a
+/// reason, or else the first.
 fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
     if beneath::kind(what).is_some() {
         return None;
     }
-    let at = tail.lines.get(index)?.at;
-    let is_at_once = |before: &LogLine| {
-        at.zip(before.at)
-            .is_none_or(|(at, before)| at - before < 1.0)
-    };
-    let complains = |line: &LogLine| weight(tail, line) >= Some(Weight::Complaint);
-    let run = tail
-        .before(index)
-        .take_while(|unit| unit.remark.is_some() && unit.lines.start + BURST >= index)
-        .map(|unit| unit.line);
-    let first = run
-        .take_while(|line| is_at_once(line) && (complains(line) || is_continued(line)))
-        .filter(|line| complains(line))
-        .last()?;
-    let said = first.head();
-    (!what.contains(said)).then(|| said.to_owned())
+    let line = tail.lines.get(index)?;
+    let (at, said) = (line.at, Senses::of(what));
+    let concludes = is_generic(what)
+        || said.has(Sense::GivesUp) && !said.has(Sense::FatalError)
+        || said.has(Sense::CannotStart)
+        || said.has(Sense::Closing)
+        || said.has(Sense::Advice);
+    let mut others = 0;
+    let mut best: Option<(bool, Weight, String)> = None;
+    for unit in tail.before(index) {
+        let (line, said) = (unit.line, unit.line.senses());
+        let is_at_once = at.zip(unit.at).is_none_or(|(at, before)| at - before < 1.0);
+        let is_begin = matches!(unit.remark, Some(Remark::Start | Remark::Request));
+        if !is_at_once || is_begin || tells_exit(line) || unit.lines.end + BURST < index {
+            break;
+        }
+        let error = unit.error.filter(|error| !is_handled(tail, error));
+        let weight = weight(tail, line);
+        let complains = weight >= Some(Weight::Complaint)
+            || concludes && others == 0 && weight == Some(Weight::Objection);
+        let says_why = error.is_some() || names_errno(said, line.head());
+        if error.is_some() || complains {
+            let text = error.map_or_else(|| line.head(), |error| error.what.trim());
+            let weight = weight.unwrap_or(Weight::Complaint).min(Weight::Complaint);
+            let is_better = best
+                .as_ref()
+                .is_none_or(|(why, most, _)| (says_why, weight) >= (*why, *most));
+            if is_better && !what.contains(text) {
+                best = Some((says_why, weight, text.to_owned()));
+            }
+        } else if unit.remark == Some(Remark::Ordinary) && !is_continued(line) {
+            others += 1;
+        }
+        let most = if concludes { MOST_BETWEEN } else { 0 };
+        if others > most || others > 0 && best.as_ref().is_some_and(|(why, ..)| *why) {
+            break;
+        }
+    }
+    best.map(|(.., text)| text)
 }
 
 /// Returns true if the line before shows the input that could not be read, as Redis does.
@@ -241,10 +280,10 @@ fn finding(tail: &Tail, index: usize, end: usize) -> Option<Finding> {
     let message = |line: &LogLine| line.message().trim().to_owned();
     let mut what = message(line);
     // Apache's `Syntax error on line 7 of …:` goes on in the next line.
-    if let Some(next) = tail
-        .lines
-        .get(index + 1)
-        .filter(|next| what.ends_with(':') && !next.is_blank())
+    let rest = tail.lines.get(index + 1..).unwrap_or_default();
+    let mut next = rest.iter().take(MOST_BLANK + 1);
+    if what.ends_with(':')
+        && let Some(next) = next.find(|next| !next.is_blank())
     {
         what = format!("{what} {}", message(next));
     }

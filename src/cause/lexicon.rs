@@ -24,6 +24,10 @@ pub enum Sense {
     Refusal,
     /// A logger's warning of this tells of a failure, as it does of [`Failure`](Self::Failure).
     Caught,
+    /// A peer is gone, or answers no more.
+    Lost,
+    /// An exception is spoken of.
+    Exception,
     /// A compiler or a parser expected something else.
     Expectation,
     /// A value is missing or wrong.
@@ -56,6 +60,8 @@ pub enum Sense {
     GivingUp,
     /// The service goes down.
     Closing,
+    /// Something has ended.
+    Over,
     /// Someone asked the service to go down.
     Request,
     /// A signal is spoken of.
@@ -90,6 +96,8 @@ pub enum Sense {
     Step,
     /// People can read on elsewhere; or the host of .NET speaks.
     Advice,
+    /// People can read on elsewhere, after what a line says.
+    ReadOn,
     /// People can do something.
     Instruction,
     /// A condition, at the beginning of a line, comes before what people can do.
@@ -220,6 +228,11 @@ impl Senses {
     /// Returns true if the text begins with this, or it stands behind a program's name.
     pub fn opens(self, sense: Sense) -> bool {
         (self.first | self.named).has(sense)
+    }
+
+    /// Returns true if the text says this behind a program's name.
+    pub fn follows(self, sense: Sense) -> bool {
+        self.named.has(sense)
     }
 
     /// Returns true if the program does not go on.

@@ -21,6 +21,7 @@ mod decoys;
 pub mod entry;
 pub mod finding;
 pub mod fingerprint;
+mod handled;
 pub mod judge;
 pub mod kernel;
 pub mod last_words;

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::aftermath::{self, Remark};
+use super::beneath;
 use super::finding::Finding;
 use super::lexicon::Sense;
 use super::scene::Scene;
@@ -24,6 +25,8 @@ const FIRST: usize = 4;
 const TIMES: usize = 8;
 /// Maximum number of lines before an error that can ask the service to go down.
 const NEAR: usize = 20;
+/// Maximum time between the ends of two lives of which one follows the other, in seconds.
+const LIFE: f64 = 300.0;
 /// Maximum time between the lines of one death, in seconds.
 pub const SOON: f64 = 60.0;
 
@@ -51,6 +54,8 @@ pub struct TailUnit<'a> {
     pub line: &'a LogLine,
     /// `None` if the unit is an error that a runtime found.
     pub remark: Option<Remark>,
+    /// The error, if it is one.
+    pub error: Option<&'a Finding>,
     pub at: Option<f64>,
     /// The process that wrote the line, or the process that the line names as started.
     pub pid: Option<u32>,
@@ -61,7 +66,7 @@ impl<'a> Tail<'a> {
     pub fn read(
         lines: &'a [LogLine],
         view: LogWindow<'a>,
-        found: &[Finding],
+        found: &'a [Finding],
         scene: &'a Scene,
     ) -> Self {
         let mut errors: Vec<_> = found
@@ -75,7 +80,8 @@ impl<'a> Tail<'a> {
             let error = take_error(&mut errors, end);
             let range = error.unwrap_or(end - 1)..end;
             end = range.start;
-            units.extend(TailUnit::read(lines, range, error.is_some(), scene));
+            let error = error.and_then(|_| last_error(found, range.end));
+            units.extend(TailUnit::read(lines, range, error, scene));
         }
         let last = |count| lines.iter().rev().take(count);
         Self {
@@ -147,7 +153,11 @@ impl<'a> Tail<'a> {
     pub fn was_asked(&self, before: usize) -> bool {
         let said = self.before(before).take(NEAR);
         said.filter(|unit| !unit.line.senses().has(Sense::NoRequest))
-            .find(|unit| matches!(unit.remark, Some(Remark::Request | Remark::Start)))
+            .find(|unit| {
+                matches!(unit.remark, Some(Remark::Request | Remark::Start))
+                    || aftermath::is_over(unit.line, self.scene)
+                    || aftermath::is_banner(unit.line)
+            })
             .is_some_and(|unit| unit.remark == Some(Remark::Request))
     }
 
@@ -161,12 +171,12 @@ impl<'a> Tail<'a> {
         let is_survived = |same: usize| {
             let after = before.iter().skip(same + 1);
             let mut remarks = after
-                .filter(|line| !line.is_blank() && !is_same(line))
+                .filter(|line| !is_same(line) && !is_of_failure(line))
                 .take(work)
                 .map(|line| aftermath::remark(line, self.scene));
             remarks.clone().count() == work && remarks.all(|it| it == Remark::Ordinary)
         };
-        let mut times = 0;
+        let (mut times, mut next, mut is_loop) = (0, index, true);
         for (same, _) in before
             .iter()
             .enumerate()
@@ -174,15 +184,34 @@ impl<'a> Tail<'a> {
             .filter(|(_, line)| is_same(line))
         {
             times += 1;
-            if is_survived(same) {
+            is_loop = is_loop && self.are_lives(same, next);
+            if !is_loop && is_survived(same) {
                 return true;
             }
+            next = same;
             if times == TIMES {
                 return false;
             }
         }
         self.ask_above(|view| view.may_have_above(message));
         false
+    }
+
+    /// Returns true if all that was said from one of these lines to the other repeats what was said
+    /// before the first, shortly before: each time is a life, and the last ended as the one before.
+    fn are_lives(&self, one: usize, other: usize) -> bool {
+        let at = |index: usize| self.lines.get(index)?.at;
+        let is_soon = at(one)
+            .zip(at(other))
+            .is_some_and(|(one, other)| other - one < LIFE);
+        let length = other - one;
+        let first = (one + 1).checked_sub(length);
+        let before = first.and_then(|first| self.lines.get(first..=one));
+        let after = self.lines.get(one + 1..=other).unwrap_or_default();
+        let is_same =
+            |(one, other): (&LogLine, &LogLine)| is_same_but_digits(one.head(), other.head());
+        let repeats = before.is_some_and(|before| before.iter().zip(after).all(is_same));
+        is_soon && length < FAR && repeats
     }
 
     /// Returns true if the same entry stands in the log before, without a trace below it. The trace
@@ -216,12 +245,14 @@ impl<'a> TailUnit<'a> {
     fn read(
         lines: &'a [LogLine],
         range: Range<usize>,
-        is_error: bool,
+        error: Option<&'a Finding>,
         scene: &Scene,
     ) -> Option<Self> {
         let own = lines.get(range.clone())?;
-        let line = own.first().filter(|line| is_error || !line.is_blank())?;
-        let remark = (!is_error).then(|| aftermath::remark(line, scene));
+        let line = own
+            .first()
+            .filter(|line| error.is_some() || !line.is_blank())?;
+        let remark = error.is_none().then(|| aftermath::remark(line, scene));
         let named = || aftermath::pid_in(line.head());
         let pid = match remark {
             None => None,
@@ -232,6 +263,7 @@ impl<'a> TailUnit<'a> {
             lines: range,
             line,
             remark,
+            error,
             at: time(own),
             pid,
         })
@@ -250,6 +282,21 @@ fn take_error(errors: &mut Vec<(usize, Reverse<usize>)>, end: usize) -> Option<u
         start = start.min(earlier);
     }
     Some(start)
+}
+
+/// Returns the error that ends here; of several the one that says most.
+fn last_error(found: &[Finding], end: usize) -> Option<&Finding> {
+    let ending = found.iter().filter(|it| it.lines.end == end);
+    ending.max_by_key(|it| (it.proof, it.place.is_some(), it.lines.len()))
+}
+
+/// Returns true if a line belongs to a failure, or says nothing.
+fn is_of_failure(line: &LogLine) -> bool {
+    let said = line.senses();
+    line.is_blank()
+        || line.text.starts_with([' ', '\t'])
+        || said.has(Sense::Failure)
+        || beneath::kind_of(said, line.head()).is_some()
 }
 
 /// Returns the time of the last of these lines.

@@ -6,10 +6,12 @@
 
 use std::ops::ControlFlow;
 
+use super::phrases::{is_unset, names_errno};
 use super::weight::{Weight, is_work, weight};
-use crate::cause::aftermath::{Remark, has_version, tells_exit};
+use crate::cause::aftermath::{Remark, is_banner, is_over, names_exit, tells_exit};
 use crate::cause::entry::LogLevel;
 use crate::cause::finding::{Finding, with_cause};
+use crate::cause::handled::is_handled;
 use crate::cause::lexicon::{Sense, is_generic};
 use crate::cause::prefix::is_of_compose;
 use crate::cause::tail::{Tail, TailUnit};
@@ -23,8 +25,16 @@ const BURST: f64 = 5.0;
 const START: f64 = 120.0;
 /// Maximum number of last lines that are near the end in a log without times.
 const NEAR: usize = 24;
-/// Maximum number of ordinary lines of a logger after the last complaint.
+/// Maximum number of ordinary lines of a logger after an objection.
 const QUIET: usize = 2;
+/// Maximum number of ordinary lines after a complaint: of a wrapper, or on the way down. The first
+/// is that of a log with times.
+const AFTER: usize = 6;
+const AFTER_UNTIMED: usize = 3;
+/// Maximum number of ordinary lines of an orderly end.
+const DOWN: usize = 20;
+/// Maximum number of lines of the next start.
+const NEXT_START: usize = 30;
 /// Number of lines of work after which a complaint counts as survived.
 const WORK: usize = 3;
 
@@ -34,6 +44,8 @@ pub struct SaidLine {
     /// Index of the line.
     pub index: usize,
     pub weight: Weight,
+    /// Another line that says more.
+    pub other: Option<usize>,
 }
 
 /// Returns what the program said last, if that may be why it ended.
@@ -52,6 +64,16 @@ enum Begin {
     Log,
 }
 
+/// What the lines of a burst say about an orderly stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    None,
+    /// A life before this one has ended.
+    Over,
+    /// Someone asked the service to end.
+    Asked,
+}
+
 /// The last lines of a life, newest first.
 struct Burst<'a> {
     tail: &'a Tail<'a>,
@@ -60,13 +82,14 @@ struct Burst<'a> {
     own: usize,
     /// Number of ordinary lines after the newest complaint.
     ordinary: usize,
-    /// Number of these that a logger gave a level below that of an error.
+    /// Number of lines without a level after the newest complaint.
+    plain: usize,
+    /// Number of the ordinary lines that a logger gave a level below that of an error.
     quiet: usize,
     begin: Begin,
     /// True if the service says that it ends, but not why.
     says_end: bool,
-    /// True if someone asked the service to end.
-    is_asked: bool,
+    stop: Stop,
     /// True if a supervisor reports the end after that.
     is_told: bool,
     /// Time of the life's last line.
@@ -80,10 +103,11 @@ impl<'a> Burst<'a> {
             said: Vec::new(),
             own: 0,
             ordinary: 0,
+            plain: 0,
             quiet: 0,
             begin: Begin::Work,
             says_end: false,
-            is_asked: false,
+            stop: Stop::None,
             is_told: false,
             last: None,
         };
@@ -111,15 +135,19 @@ impl<'a> Burst<'a> {
             }
         }
         match unit.remark {
-            // These were judged: the service has survived them.
             None => {
-                self.ordinary += usize::from(self.said.is_empty());
+                self.own += 1;
+                self.add_error(unit);
                 return ControlFlow::Continue(());
             }
             // After a fatal error a program may well end itself in this way.
             // The lines after the request belong to that.
             Some(Remark::Request) if !line.senses().has(Sense::NoRequest) => {
-                self.is_asked = true;
+                if self.stop == Stop::Over {
+                    self.begin = Begin::Start;
+                    return ControlFlow::Break(());
+                }
+                self.stop = Stop::Asked;
                 self.said.clear();
                 return ControlFlow::Continue(());
             }
@@ -129,10 +157,17 @@ impl<'a> Burst<'a> {
                 return ControlFlow::Break(());
             }
             Some(Remark::Epilogue) => {
-                self.is_told |= self.said.is_empty() && tells_exit(line);
+                if !self.objects() && (tells_exit(line) || names_exit(line, self.tail.scene)) {
+                    self.is_told = true;
+                    self.pass_wrapper();
+                }
                 return ControlFlow::Continue(());
             }
-            Some(Remark::Start) if self.said.is_empty() && !self.tail.is_our_start(unit) => {
+            Some(Remark::Start)
+                if self.said.is_empty()
+                    && self.own <= NEXT_START
+                    && !self.tail.is_our_start(unit) =>
+            {
                 // The lines after it are the next life's.
                 (self.own, self.ordinary, self.quiet) = (0, 0, 0);
                 self.last = None;
@@ -145,18 +180,24 @@ impl<'a> Burst<'a> {
             Some(Remark::Request | Remark::Closing | Remark::Ordinary) => {}
         }
         self.own += 1;
+        if self.objects() && self.stop == Stop::None && is_over(line, self.tail.scene) {
+            self.stop = Stop::Over;
+        }
         let index = unit.lines.start;
         match weight(self.tail, line) {
-            Some(weight) => self.said.push(SaidLine { index, weight }),
-            None if !self.said.is_empty() => {}
-            None if line.senses().has(Sense::Closing) => {
+            Some(weight) => {
+                self.plain += usize::from(weight <= Weight::Mention && !self.objects());
+                self.push(index, weight);
+            }
+            None if line.senses().has(Sense::Closing) && !self.speaks() => {
                 self.says_end |= is_generic(line.head());
                 // Quieter entries after this are part of going down.
                 let is_soon = self.before_end(line.at).is_none_or(|time| time <= BURST);
-                if is_soon && self.ordinary == self.quiet {
+                if is_soon && self.ordinary == self.quiet && self.ordinary <= DOWN {
                     (self.ordinary, self.quiet) = (0, 0);
                 }
             }
+            None if !self.said.is_empty() => {}
             None if is_work(line) => {
                 let level = line.level();
                 self.ordinary += 1;
@@ -167,8 +208,53 @@ impl<'a> Burst<'a> {
         ControlFlow::Continue(())
     }
 
+    fn push(&mut self, index: usize, weight: Weight) {
+        self.said.push(SaidLine {
+            index,
+            weight,
+            other: None,
+        });
+    }
+
+    /// Drops the few lines that a wrapper wrote after it said how its child ended.
+    fn pass_wrapper(&mut self) {
+        if self.ordinary + self.plain <= AFTER {
+            self.said.clear();
+            (self.ordinary, self.quiet, self.plain) = (0, 0, 0);
+        }
+    }
+
+    /// Returns true if no more follows an error than what the service says on its way down.
+    fn is_last(&self) -> bool {
+        let after = if self.last.is_some() { QUIET } else { 0 };
+        let is_quiet = self.plain == 0 && self.ordinary == self.quiet && self.ordinary <= after;
+        self.objects() || is_quiet || self.says_end && self.plain + self.ordinary <= QUIET
+    }
+
+    /// Adds an error that a runtime has shown, and that was not proven to be the cause.
+    fn add_error(&mut self, unit: &TailUnit) {
+        let own = |error: &&Finding| {
+            let line = self.tail.lines.get(error.quoted);
+            let before = self.tail.line_before(error.lines.start);
+            !is_handled(self.tail, error)
+                && !before.is_some_and(|it| it.senses().is_handled())
+                && !line.is_some_and(|it| self.tail.is_of_another(it))
+        };
+        match unit.error.filter(own) {
+            Some(_) if self.is_last() => {
+                self.push(unit.lines.start, Weight::Complaint);
+            }
+            _ => self.ordinary += usize::from(self.said.is_empty()),
+        }
+    }
+
     /// Returns true if a line more than an ordinary one stands in the burst.
     fn objects(&self) -> bool {
+        self.said.iter().any(|said| said.weight > Weight::Mention)
+    }
+
+    /// Returns true if a line speaks of a failure, as an ordinary one may do too.
+    fn speaks(&self) -> bool {
         self.said.iter().any(|said| said.weight > Weight::Plain)
     }
 
@@ -196,15 +282,6 @@ impl<'a> Burst<'a> {
     }
 
     fn best(self) -> Option<SaidLine> {
-        // A few lines that are no louder than usual may be on their way already.
-        let most = if self.ordinary == self.quiet {
-            QUIET
-        } else {
-            0
-        };
-        if self.ordinary > most {
-            return None;
-        }
         let fitting: Vec<SaidLine> = self
             .said
             .iter()
@@ -214,34 +291,75 @@ impl<'a> Burst<'a> {
         let most = fitting.iter().map(|said| said.weight).max()?;
         let best = || fitting.iter().filter(|said| said.weight == most);
         // The earliest is the last in this order. That it could not start says less than any other.
-        best()
+        let said = best()
             .rfind(|said| !self.says_start(said))
-            .or_else(|| best().next_back())
-            .filter(|said| !self.tail.was_survived(said.index, WORK))
-            .copied()
+            .or_else(|| best().next_back())?;
+        let said = SaidLine {
+            other: self.other(said),
+            ..*said
+        };
+        (!self.tail.was_survived(said.index, WORK)).then_some(said)
+    }
+
+    /// Returns a line that says more than one that names no reason: the first that does, or else
+    /// the last before the end, or the first.
+    fn other(&self, said: &SaidLine) -> Option<usize> {
+        if self.says_why(said) || self.stop == Stop::Asked {
+            return None;
+        }
+        let others = || {
+            let heavy = |it: &&SaidLine| it.weight >= Weight::Objection && it.index != said.index;
+            self.said.iter().filter(heavy)
+        };
+        let first = others().next_back()?;
+        let why = others().rfind(|it| self.says_why(it));
+        let end = if first.index > said.index {
+            others().next()
+        } else {
+            Some(first)
+        };
+        why.or(end).map(|it| it.index)
     }
 
     /// Returns true if a line counts where nothing weighs more.
     fn fits(&self, said: &SaidLine) -> bool {
-        let is_newest = || {
-            self.said
-                .first()
-                .is_some_and(|first| first.index == said.index)
-        };
+        let is_newest = self.said.first().is_some_and(|it| it.index == said.index);
         let Some(line) = self.tail.lines.get(said.index) else {
             return false;
         };
-        match said.weight {
-            _ if self.is_asked => said.weight == Weight::Fatal,
-            Weight::Fatal | Weight::Complaint => true,
-            Weight::Objection if line.entry.as_ref().is_some_and(|it| it.level.is_some()) => {
-                self.says_end || self.is_told && self.ordinary == 0
+        let after = match said.weight {
+            Weight::Fatal | Weight::Complaint
+                if self.last.is_some() || self.ordinary == self.quiet =>
+            {
+                AFTER
             }
-            Weight::Objection => {
-                self.says_end || self.begin != Begin::Work || line.is_raw() && self.tail.has_form
+            Weight::Fatal | Weight::Complaint => AFTER_UNTIMED,
+            // A few lines that are no louder than usual may be on their way already.
+            _ if self.ordinary == self.quiet => QUIET,
+            _ => 0,
+        };
+        let is_alone = line.is_raw() && self.tail.has_form;
+        self.ordinary <= after
+            && match said.weight {
+                _ if self.stop == Stop::Asked => said.weight == Weight::Fatal,
+                Weight::Fatal | Weight::Complaint => true,
+                Weight::Objection if line.entry.as_ref().is_some_and(|it| it.level.is_some()) => {
+                    self.says_end || self.is_told && self.ordinary == 0
+                }
+                Weight::Objection => self.says_end || self.begin != Begin::Work || is_alone,
+                Weight::Mention => {
+                    self.ordinary == 0 && (self.says_end || self.begin != Begin::Work || is_alone)
+                }
+                Weight::Plain => self.says_end && is_newest,
             }
-            Weight::Plain => self.says_end && is_newest(),
-        }
+    }
+
+    /// Returns true if a line names a reason: the system's words, or a setting that is missing.
+    fn says_why(&self, said: &SaidLine) -> bool {
+        self.tail.lines.get(said.index).is_some_and(|line| {
+            let senses = line.senses();
+            names_errno(senses, line.head()) || is_unset(line, line.head(), senses)
+        })
     }
 
     fn says_start(&self, said: &SaidLine) -> bool {
@@ -255,27 +373,55 @@ fn tells_of_a_life(line: &LogLine) -> bool {
     line.carried_as.as_deref() == Some("systemd") || is_of_compose(&line.text)
 }
 
-/// Returns true if a program says at its start which version it is.
-fn is_banner(line: &LogLine) -> bool {
-    let said = line.senses();
-    let is_wrong = said.has(Sense::Failure) || said.has(Sense::Objection);
-    !is_wrong && said.has(Sense::Version) && has_version(line.head())
-}
-
 /// Maximum length of what announces more lines, in bytes.
 const ANNOUNCED: usize = 200;
 
 /// Returns the program's own words in one line, with what a line announces and the error below it.
 pub fn text(said: &SaidLine, lines: &[LogLine], found: &[Finding]) -> Option<String> {
-    let mut text = words(lines.get(said.index)?);
-    let is_below = |it: &&Finding| it.lines.start == said.index + 1;
-    if let Some(error) = found.iter().find(is_below) {
+    let text = announced(said.index, lines, found)?;
+    let other = said.other.and_then(|at| announced(at, lines, found));
+    let is_new = |other: &String| !text.contains(other.as_str()) && !other.contains(&text);
+    let Some(other) = other.filter(is_new) else {
+        return Some(text);
+    };
+    let is_before = said.other < Some(said.index);
+    let (first, then) = if is_before {
+        (&other, &text)
+    } else {
+        (&text, &other)
+    };
+    Some(format!("{}; {}", shortened(first), shortened(then)))
+}
+
+/// Maximum length of one of two lines, in characters.
+const SHORTENED: usize = 145;
+
+fn shortened(text: &str) -> String {
+    let mut cut: String = text.chars().take(SHORTENED).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// Returns the words of a line, with what it announces and the error below it.
+fn announced(at: usize, lines: &[LogLine], found: &[Finding]) -> Option<String> {
+    let line = lines.get(at)?;
+    let begins = |at: usize| found.iter().rfind(move |it| it.lines.start == at);
+    if let Some(error) = begins(at).filter(|_| line.entry.is_none()) {
+        return Some(error.what.trim().to_owned());
+    }
+    let mut text = words(line);
+    let rest = lines.get(at + 1..)?;
+    let mut next = rest.iter().filter(|line| !line.is_blank());
+    let blank = rest.iter().take_while(|line| line.is_blank()).count();
+    let below = begins(at + 1 + blank).filter(|error| error.lines.len() > 1);
+    if let Some(error) = below.filter(|_| blank < 2) {
         return Some(with_cause(&text, &error.what));
     }
-    let mut next = lines.get(said.index + 1..)?.iter();
     // `cannot connect:`, `the following lines must be mended`
     while text.len() < ANNOUNCED && (text.ends_with(':') || text.contains("the following")) {
-        let Some(line) = next.next().filter(|line| !line.is_blank()) else {
+        let Some(line) = next.next() else {
             break;
         };
         text = format!("{text} {}", words(line));

@@ -2,7 +2,7 @@
 
 use super::phrases::{is_continued, is_hint, names_errno};
 use crate::cause::entry::LogLevel;
-use crate::cause::lexicon::{Sense, Senses, is_generic};
+use crate::cause::lexicon::{self, Sense, Senses, is_generic};
 use crate::cause::tail::Tail;
 use crate::cause::text::LogLine;
 
@@ -11,6 +11,8 @@ use crate::cause::text::LogLine;
 pub enum Weight {
     /// An ordinary line without a level.
     Plain,
+    /// A line that speaks of a failure somewhere.
+    Mention,
     /// A line that says that something is wrong, as ordinary lines may do too.
     Objection,
     /// An error by its level, or by how it begins.
@@ -50,6 +52,7 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
     match level {
         _ if is_returned && tail.has_form => Some(Weight::Fatal),
         Some(LogLevel::Fatal) => Some(Weight::Fatal),
+        Some(LogLevel::Error) if said.opens(Sense::Fatal) => Some(Weight::Fatal),
         Some(LogLevel::Error) => Some(Weight::Complaint),
         Some(LogLevel::Warn) if complains => Some(Weight::Objection),
         Some(_) => None,
@@ -58,7 +61,9 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
         None if said.opens(Sense::Fatal) => Some(Weight::Fatal),
         None if complains => Some(Weight::Complaint),
         None if said.has(Sense::Objection) || ends || denies(text) => Some(Weight::Objection),
-        None => line.entry.is_none().then_some(Weight::Plain),
+        None if line.entry.is_some() => None,
+        None if !said.opens(Sense::Count) && mentions_failure(text) => Some(Weight::Mention),
+        None => Some(Weight::Plain),
     }
 }
 
@@ -66,7 +71,28 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
 /// rate over last 5 min: 0.0%` and `errors=0` are none.
 fn complains(said: Senses) -> bool {
     said.opens(Sense::Refusal)
-        || said.opens(Sense::Failure) && (!said.opens(Sense::Count) || said.has(Sense::Complaint))
+        || said.begins(Sense::Failure) && !said.begins(Sense::Count)
+        || said.follows(Sense::Failure) && !said.follows(Sense::Count)
+        || said.opens(Sense::Failure) && said.has(Sense::Complaint)
+}
+
+/// Returns true if a word of a line tells of a failure: no part of a path, and no count.
+fn mentions_failure(text: &str) -> bool {
+    let failures = lexicon::find(text, Sense::Failure);
+    failures
+        .chain(lexicon::find(text, Sense::Lost))
+        .any(|word| {
+            let before = text.get(..word.start).unwrap_or_default();
+            let after = text.get(word.end..).unwrap_or_default();
+            let counted = before.trim_end().ends_with(|c: char| c.is_ascii_digit());
+            // Quoted text may be anyone's words.
+            let is_quoted = before.matches('"').count() % 2 == 1;
+            let is_count = [" rate", " count", "s=", "=", "_"]
+                .iter()
+                .any(|it| after.starts_with(it));
+            let is_word = before.is_empty() || before.ends_with([' ', '[', '(']);
+            is_word && !counted && !is_quoted && !is_count
+        })
 }
 
 /// Returns true if a line says that there is none of something: `no seat left`.
@@ -82,10 +108,12 @@ fn is_advice(line: &LogLine) -> bool {
     let item = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let is_item = item.len() < text.len() && item.starts_with([')', '.']);
     let said = line.senses();
+    let complains =
+        line.level() >= Some(LogLevel::Error) || complains(said) || said.opens(Sense::Fatal);
+    let reads_on = said.has(Sense::ReadOn) && complains && !said.begins(Sense::ReadOn);
     is_item
         || said.begins(Sense::Condition)
-        || said.has(Sense::Instruction)
-        || said.has(Sense::Advice)
+        || !reads_on && (said.has(Sense::Instruction) || said.has(Sense::Advice))
 }
 
 /// Returns true if a line shows the service at work, and does not only add to a complaint.
@@ -95,7 +123,9 @@ pub fn is_work(line: &LogLine) -> bool {
         || level.is_none() && line.senses().has(Sense::Failure)
         || is_hint(line)
         || is_advice(line);
-    !is_continued(line) && !adds && line.head().contains(char::is_alphanumeric)
+    let text = line.head();
+    let is_end = is_generic(text) && text.contains(char::is_alphabetic);
+    !is_continued(line) && !adds && !is_end && text.contains(char::is_alphanumeric)
 }
 
 #[cfg(test)]
