@@ -62,7 +62,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     evidence.drain(..evidence.len().saturating_sub(3));
     Some(KernelCause {
         kind: Death::OomKilled,
-        line: kill.line(scene.pid),
+        line: format!("{}{}", kill.line(scene.pid), kill.named(scene)),
         confidence: Confidence::Certain,
         evidence,
         same: format!(
@@ -261,6 +261,17 @@ pub fn is_cgroup_of(job: &str, cgroup: &str) -> bool {
 }
 
 impl Kill<'_> {
+    /// Returns the victim's name, if it is the main process and the job's name does not tell it.
+    fn named(&self, scene: &Scene) -> String {
+        let program = self.program;
+        let is_told = program.is_empty() || scene.job.contains(program);
+        match scene.pid {
+            Some(pid) if pid != self.pid => String::new(),
+            _ if is_told => String::new(),
+            _ => format!(", program {program}"),
+        }
+    }
+
     /// Returns the cause's line: the victim, its memory and the limit.
     fn line(&self, pid: Option<u32>) -> String {
         let who = match pid {
@@ -338,7 +349,7 @@ mod tests {
     fn a_kill_at_a_cgroups_limit_says_which_and_whose() {
         assert_eq!(
             told(CGROUP, Some(4242), &KILL, None).unwrap(),
-            "out of memory: killed by the kernel at its limit of 64 MiB (/system.slice/web.service)"
+            "out of memory: killed by the kernel at its limit of 64 MiB (/system.slice/web.service), program node"
         );
         let parents = CGROUP.replace(
             "oom_memcg=/system.slice/web.service",
@@ -358,7 +369,7 @@ mod tests {
             Out of memory: Killed process 4242 (node) total-vm:1051256kB, anon-rss:524288kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0";
         assert_eq!(
             told(text, Some(4242), &KILL, None).unwrap(),
-            "out of memory: the machine had none left; killed by the kernel with 512 MiB in memory"
+            "out of memory: the machine had none left; killed by the kernel with 512 MiB in memory, program node"
         );
     }
 
@@ -434,7 +445,7 @@ mod tests {
         );
         assert_eq!(
             told(&text, Some(4300), &KILL, None).unwrap(),
-            "out of memory: killed by the kernel with 1.0 MiB in memory, at its cgroup's limit"
+            "out of memory: killed by the kernel with 1.0 MiB in memory, at its cgroup's limit, program node"
         );
         // The summary of one and the kill of another, as nobody but a liar writes them.
         let text = CGROUP.replace("Killed process 4242", "Killed process 4243");
