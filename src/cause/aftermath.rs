@@ -62,7 +62,8 @@ fn is_epilogue(line: &LogLine, said: Senses) -> bool {
         word.is_some_and(|(pid, _)| pid.len() > 1 && pid.bytes().all(|byte| byte.is_ascii_digit()))
     };
     // The program's own error may tell of its child's end.
-    let is_error = line.level() >= Some(LogLevel::Error) && said.begins(Sense::Failure);
+    let complains = said.begins(Sense::Failure) || said.has(Sense::Complaint);
+    let is_error = line.level() >= Some(LogLevel::Error) && complains;
     let is_end = said.has(Sense::Epilogue) && !said.has(Sense::Closing) && !is_error;
     said.begins(Sense::Wrapper) || of_shell() || is_end && !said.has(Sense::ErrorExit)
 }

@@ -59,8 +59,14 @@ pub fn said(tail: &Tail) -> Option<SaidLine> {
     let said = is_failure(tail.scene.exit).then(|| unproven::read(tail))??;
     let line = tail.lines.get(said.index)?;
     let can_speak = match tail.scene.exit {
-        // Where nothing tells how it ended, only a fatal error tells that it failed.
-        Exit::Unknown => said.weight == Weight::Fatal,
+        // Where nothing tells how it ended, only a fatal error tells that it failed, or an error
+        // that `main` printed at the very end.
+        Exit::Unknown => {
+            let last = tail.units.first();
+            let is_last = last.is_some_and(|unit| unit.lines.contains(&said.index));
+            let is_returned = line.is_raw() && line.senses().begins(Sense::Failure);
+            said.weight == Weight::Fatal || is_last && is_returned
+        }
         exit if *exit == TIMED_OUT => line.senses().has(Sense::Caught),
         _ => true,
     };

@@ -16,6 +16,7 @@ use crate::cause::lexicon::{Sense, is_generic};
 use crate::cause::prefix::is_of_compose;
 use crate::cause::tail::{Tail, TailUnit};
 use crate::cause::text::LogLine;
+use crate::report::Exit;
 
 /// Maximum number of lines of a burst.
 const LINES: usize = 60;
@@ -328,6 +329,7 @@ impl<'a> Burst<'a> {
             return false;
         };
         let after = match said.weight {
+            _ if *self.tail.scene.exit == Exit::Unknown && self.ordinary > QUIET => 0,
             Weight::Fatal | Weight::Complaint
                 if self.last.is_some() || self.ordinary == self.quiet =>
             {
