@@ -8,6 +8,7 @@
 //! request, or that the service has survived before.
 
 mod phrases;
+mod quote;
 mod strength;
 mod unproven;
 mod usage;
@@ -29,7 +30,8 @@ use phrases::{
 use strength::{Strength, strength};
 use weight::{Weight, weight};
 
-pub use unproven::{SaidLine, text};
+pub use quote::text;
+pub use unproven::SaidLine;
 
 /// Maximum number of lines of one failure, and the maximum time between them in seconds.
 const BURST: usize = 12;
