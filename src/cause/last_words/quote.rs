@@ -1,6 +1,6 @@
-//! What the program said last, as people read it.
+//! The words that the program said last, as people read them.
 
-use super::SaidLine;
+use super::unproven::SaidLine;
 use crate::cause::finding::{Finding, with_cause};
 use crate::cause::text::LogLine;
 

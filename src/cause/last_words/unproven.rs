@@ -65,9 +65,9 @@ enum Begin {
     Log,
 }
 
-/// What the lines of a burst say about an orderly stop.
+/// The end of an earlier life, or of this one, that somebody wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stop {
+enum EarlierEnd {
     None,
     /// A life before this one has ended.
     Over,
@@ -90,7 +90,7 @@ struct Burst<'a> {
     begin: Begin,
     /// True if the service says that it ends, but not why.
     says_end: bool,
-    stop: Stop,
+    stop: EarlierEnd,
     /// True if a supervisor reports the end after that.
     is_told: bool,
     /// Time of the life's last line.
@@ -108,7 +108,7 @@ impl<'a> Burst<'a> {
             quiet: 0,
             begin: Begin::Work,
             says_end: false,
-            stop: Stop::None,
+            stop: EarlierEnd::None,
             is_told: false,
             last: None,
         };
@@ -144,11 +144,11 @@ impl<'a> Burst<'a> {
             // After a fatal error a program may well end itself in this way.
             // The lines after the request belong to that.
             Some(Remark::Request) if !line.senses().has(Sense::NoRequest) => {
-                if self.stop == Stop::Over {
+                if self.stop == EarlierEnd::Over {
                     self.begin = Begin::Start;
                     return ControlFlow::Break(());
                 }
-                self.stop = Stop::Asked;
+                self.stop = EarlierEnd::Asked;
                 self.said.clear();
                 return ControlFlow::Continue(());
             }
@@ -181,8 +181,8 @@ impl<'a> Burst<'a> {
             Some(Remark::Request | Remark::Closing | Remark::Ordinary) => {}
         }
         self.own += 1;
-        if self.objects() && self.stop == Stop::None && is_over(line, self.tail.scene) {
-            self.stop = Stop::Over;
+        if self.objects() && self.stop == EarlierEnd::None && is_over(line, self.tail.scene) {
+            self.stop = EarlierEnd::Over;
         }
         let index = unit.lines.start;
         match weight(self.tail, line) {
@@ -305,7 +305,7 @@ impl<'a> Burst<'a> {
     /// Returns a line that says more than one that names no reason: the first that does, or else
     /// the last before the end, or the first.
     fn other(&self, said: &SaidLine) -> Option<usize> {
-        if self.says_why(said) || self.stop == Stop::Asked {
+        if self.says_why(said) || self.stop == EarlierEnd::Asked {
             return None;
         }
         let others = || {
@@ -343,7 +343,7 @@ impl<'a> Burst<'a> {
         let is_alone = line.is_raw() && self.tail.has_form;
         self.ordinary <= after
             && match said.weight {
-                _ if self.stop == Stop::Asked => said.weight == Weight::Fatal,
+                _ if self.stop == EarlierEnd::Asked => said.weight == Weight::Fatal,
                 Weight::Fatal | Weight::Complaint => true,
                 Weight::Objection if line.entry.as_ref().is_some_and(|it| it.level.is_some()) => {
                     self.says_end || self.is_told && self.ordinary == 0

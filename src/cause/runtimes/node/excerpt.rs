@@ -1,4 +1,4 @@
-//! What node shows of the source where an error came from.
+//! The excerpt of the source that node shows above an error.
 
 use super::frame::{self, Owner};
 use crate::cause::finding::SourcePlace;
