@@ -28,7 +28,7 @@ use phrases::{
     names_errno,
 };
 use strength::{Strength, strength};
-use weight::{Weight, weight};
+use weight::{Weight, is_work, weight};
 
 pub use quote::text;
 pub use unproven::SaidLine;
@@ -204,7 +204,7 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
             if is_better && !what.contains(text) {
                 best = Some((says_why, weight, text.to_owned()));
             }
-        } else if unit.remark == Some(Remark::Ordinary) && !is_continued(line) {
+        } else if is_work(line) && unit.remark == Some(Remark::Ordinary) {
             others += 1;
         }
         let most = if concludes { MOST_BETWEEN } else { 0 };

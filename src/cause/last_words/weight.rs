@@ -40,9 +40,12 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
         || text.len() < 4
         || said.has(Sense::Quotation)
         || tail.is_of_another(line)
-        || (level != Some(LogLevel::Fatal) && said.is_handled());
+        || (level < Some(LogLevel::Error) && said.is_handled());
     if is_out {
         return None;
+    }
+    if level == Some(LogLevel::Error) && said.is_handled() {
+        return Some(Weight::Mention);
     }
     let is_returned =
         line.is_raw() && line.text.to_ascii_lowercase().starts_with("error: ") || announces;

@@ -44,6 +44,10 @@ pub fn stack(spot: &Spot) -> Option<Finding> {
         || name.to_owned(),
         |function| format!("{name} in {function}"),
     );
+    // Who aborts says why right before.
+    let above = at.checked_sub(1).and_then(|above| lines.get(above));
+    let said = above.filter(|line| name == "SIGABRT" && line.level() >= Some(LogLevel::Error));
+    let what = said.map_or(what, |line| line.head().to_owned());
     Some(
         Finding::at(at..end, kind, what)
             .quoted(quoted)
