@@ -34,7 +34,13 @@ pub fn read(spot: &Spot) -> Option<Finding> {
         .chain(chain.iter().rev())
         .map(|thrown| kind(&thrown.what));
     let kind = kind.flatten().next().unwrap_or(Death::UncaughtException);
-    let finding = Finding::at(at..end, kind, with_cause(&outer.what, &inner.what)).place(place);
+    // The last that says something, with what it was caused by.
+    let said = chain.iter().skip(1).rfind(|it| it.what.contains(": "));
+    let inner = match said.filter(|said| !said.what.contains(&inner.what)) {
+        Some(said) => format!("{} ({})", said.what, inner.what),
+        None => inner.what.clone(),
+    };
+    let finding = Finding::at(at..end, kind, with_cause(&outer.what, &inner)).place(place);
     // If the other threads are daemons, the process ends. What the log shows afterwards tells.
     Some(if is_main {
         finding.last_words(&[Code(1)])
