@@ -176,7 +176,7 @@ impl<'a> Tail<'a> {
                 .map(|line| aftermath::remark(line, self.scene));
             remarks.clone().count() == work && remarks.all(|it| it == Remark::Ordinary)
         };
-        let (mut times, mut next, mut is_loop) = (0, index, true);
+        let mut times = 0;
         for (same, _) in before
             .iter()
             .enumerate()
@@ -184,11 +184,9 @@ impl<'a> Tail<'a> {
             .filter(|(_, line)| is_same(line))
         {
             times += 1;
-            is_loop = is_loop && self.are_lives(same, next);
-            if !is_loop && is_survived(same) {
+            if is_survived(same) {
                 return true;
             }
-            next = same;
             if times == TIMES {
                 return false;
             }
@@ -197,21 +195,38 @@ impl<'a> Tail<'a> {
         false
     }
 
-    /// Returns true if all that was said from one of these lines to the other repeats what was said
-    /// before the first, shortly before: each time is a life, and the last ended as the one before.
+    /// Returns true if the life before this one said the same at its end.
+    pub fn ends_as_before(&self, index: usize) -> bool {
+        let Some(message) = self.lines.get(index).map(LogLine::head) else {
+            return false;
+        };
+        let before = self.lines.get(..index).unwrap_or_default();
+        let last = before.iter().rev().take(FAR);
+        let same = last
+            .enumerate()
+            .find(|(_, line)| is_same_but_digits(line.head(), message));
+        same.is_some_and(|(back, _)| self.are_lives(index - 1 - back, index))
+    }
+
+    /// Returns true if what was said around one of these lines repeats what was said around the
+    /// other, shortly before, all through: each time is a life, and the last ended as the one before.
     fn are_lives(&self, one: usize, other: usize) -> bool {
         let at = |index: usize| self.lines.get(index)?.at;
         let is_soon = at(one)
             .zip(at(other))
             .is_some_and(|(one, other)| other - one < LIFE);
         let length = other - one;
-        let first = (one + 1).checked_sub(length);
-        let before = first.and_then(|first| self.lines.get(first..=one));
-        let after = self.lines.get(one + 1..=other).unwrap_or_default();
         let is_same =
-            |(one, other): (&LogLine, &LogLine)| is_same_but_digits(one.head(), other.head());
-        let repeats = before.is_some_and(|before| before.iter().zip(after).all(is_same));
-        is_soon && length < FAR && repeats
+            |(one, other): &(&LogLine, &LogLine)| is_same_but_digits(one.head(), other.head());
+        let (before, from) = (self.lines.get(..one), self.lines.get(one + 1..other));
+        let (last, rest) = (self.lines.get(..other), self.lines.get(other + 1..));
+        let (before, from) = (before.unwrap_or_default(), from.unwrap_or_default());
+        let (last, rest) = (last.unwrap_or_default(), rest.unwrap_or_default());
+        let above = before.iter().rev().zip(last.iter().rev());
+        let above = above.take(length - 1).take_while(is_same).count();
+        // The next life may have begun already.
+        let below = from.iter().zip(rest).take_while(is_same).count();
+        is_soon && length < FAR && above + below + 1 >= length
     }
 
     /// Returns true if the same entry stands in the log before, without a trace below it. The trace

@@ -299,7 +299,9 @@ impl<'a> Burst<'a> {
             other: self.other(said),
             ..*said
         };
-        (!self.tail.was_survived(said.index, WORK)).then_some(said)
+        let tail = self.tail;
+        let is_last = !tail.was_survived(said.index, WORK) || tail.ends_as_before(said.index);
+        is_last.then_some(said)
     }
 
     /// Returns a line that says more than one that names no reason: the first that does, or else

@@ -119,6 +119,9 @@ fn is_advice(line: &LogLine) -> bool {
         || !reads_on && (said.has(Sense::Instruction) || said.has(Sense::Advice))
 }
 
+/// Maximum length of a mark that stands alone in a line, in bytes: `(EE)`.
+const MARK: usize = 4;
+
 /// Returns true if a line shows the service at work, and does not only add to a complaint.
 pub fn is_work(line: &LogLine) -> bool {
     let level = line.level();
@@ -128,7 +131,8 @@ pub fn is_work(line: &LogLine) -> bool {
         || is_advice(line);
     let text = line.head();
     let is_end = is_generic(text) && text.contains(char::is_alphabetic);
-    !is_continued(line) && !adds && !is_end && text.contains(char::is_alphanumeric)
+    let says = text.len() > MARK && text.contains(char::is_alphanumeric);
+    !is_continued(line) && !adds && !is_end && says
 }
 
 #[cfg(test)]
