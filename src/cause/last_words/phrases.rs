@@ -115,6 +115,12 @@ pub fn is_continued(line: &LogLine) -> bool {
         text.split_once(":in ")
             .is_some_and(|(place, _)| !place.contains(' ') && has_position(place))
     };
+    // PHP's `#3 /srv/app.php(41): run()`.
+    let is_call = || {
+        let rest = text.strip_prefix('#');
+        let rest = rest.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        rest.is_some_and(|rest| rest.starts_with([' ']) && text.len() > rest.len() + 1)
+    };
     // ClickHouse's `3. DB::StatusFile::StatusFile(…) @ 0x0000000010ab2a93`.
     let is_numbered = || text.contains(" @ 0x") && text.starts_with(|c: char| c.is_ascii_digit());
     line.entry.is_none()
@@ -122,6 +128,7 @@ pub fn is_continued(line: &LogLine) -> bool {
             || text == "stack traceback:"
             || !text.contains(|c: char| c.is_alphanumeric())
             || is_frame()
+            || is_call()
             || is_numbered())
 }
 

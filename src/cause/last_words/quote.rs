@@ -50,6 +50,15 @@ fn announced(at: usize, lines: &[LogLine], found: &[Finding]) -> Option<String> 
     if let Some(error) = below.filter(|_| blank < 2) {
         return Some(with_cause(&text, &error.what));
     }
+    // An error in no runtime's form, with its stack.
+    let has_stack =
+        |line: &LogLine| line.text.starts_with("\tat ") || line.text.starts_with("   at ");
+    if let [error, frame, ..] = rest
+        && error.entry.is_none()
+        && has_stack(frame)
+    {
+        return Some(with_cause(&text, &words(error)));
+    }
     // `cannot connect:`, `the following lines must be mended`
     while text.len() < ANNOUNCED && (text.ends_with(':') || text.contains("the following")) {
         let Some(line) = next.next() else {

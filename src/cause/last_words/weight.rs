@@ -34,7 +34,7 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
     let announces = line.is_raw() && text.eq_ignore_ascii_case("error:");
     let is_out = is_continued(line)
         || line.is_of_request()
-        || is_hint(line)
+        || is_hint(line) && !said.has(Sense::Environment)
         || is_advice(line)
         || is_generic(text) && !has_error && !announces
         || text.len() < 4
@@ -100,6 +100,9 @@ fn mentions_failure(text: &str) -> bool {
 
 /// Returns true if a line says that there is none of something: `no seat left`.
 fn denies(text: &str) -> bool {
+    // `[SDR] No devices found.`
+    let named = text.strip_prefix('[').and_then(|it| it.split_once("] "));
+    let text = named.map_or(text, |(_, rest)| rest);
     text.get(..3)
         .is_some_and(|it| it.eq_ignore_ascii_case("no "))
 }
