@@ -208,8 +208,8 @@ impl<'a> Tail<'a> {
         same.is_some_and(|(back, _)| self.are_lives(index - 1 - back, index))
     }
 
-    /// Returns true if what was said around one of these lines repeats what was said around the
-    /// other, shortly before, all through: each time is a life, and the last ended as the one before.
+    /// Returns true if all that was said around one of these lines was said around the other too,
+    /// shortly before: each time is a life, and the last ended as the one before.
     fn are_lives(&self, one: usize, other: usize) -> bool {
         let at = |index: usize| self.lines.get(index)?.at;
         let is_soon = at(one)

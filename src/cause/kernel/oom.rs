@@ -349,7 +349,8 @@ mod tests {
     fn a_kill_at_a_cgroups_limit_says_which_and_whose() {
         assert_eq!(
             told(CGROUP, Some(4242), &KILL, None).unwrap(),
-            "out of memory: killed by the kernel at its limit of 64 MiB (/system.slice/web.service), program node"
+            "out of memory: killed by the kernel at its limit of 64 MiB (/system.slice/web.service), \
+             program node"
         );
         let parents = CGROUP.replace(
             "oom_memcg=/system.slice/web.service",
@@ -358,7 +359,9 @@ mod tests {
         assert!(
             told(&parents, Some(4242), &Exit::Unknown, None)
                 .unwrap()
-                .ends_with("of /system.slice, which /system.slice/web.service is part of")
+                .ends_with(
+                    "of /system.slice, which /system.slice/web.service is part of, program node"
+                )
         );
     }
 
@@ -369,7 +372,8 @@ mod tests {
             Out of memory: Killed process 4242 (node) total-vm:1051256kB, anon-rss:524288kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0";
         assert_eq!(
             told(text, Some(4242), &KILL, None).unwrap(),
-            "out of memory: the machine had none left; killed by the kernel with 512 MiB in memory, program node"
+            "out of memory: the machine had none left; killed by the kernel with 512 MiB in memory, \
+             program node"
         );
     }
 

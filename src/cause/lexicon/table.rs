@@ -52,7 +52,8 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[NotRecoverable], &["non-recoverable", "to continue"]),
     (&[GivesUp, GivingUp, Closing], &["giving up"]),
     (&[GivesUp], &[
-        "can not continue", "can't continue", "cannot continue", "cannot recover", "could not continue", "gave up",
+        "can not continue", "can't continue", "cannot continue", "cannot recover",
+        "could not continue", "gave up",
         "max retries", "no additional retries", "no more retries", "no retries left", "retry limit",
         "not continuing", "not retrying", "refusing to continue", "retries exhausted",
         "unable to continue",
@@ -73,7 +74,9 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Signal], &["signal"]),
     (&[Received], &["got", "received"]),
     (&[ThreadSignal], &["signal -"]),
-    (&[NoRequest], &["reload", "sending", "sigabrt", "sigbus", "sigfpe", "signal 11", "signal 6", "sigsegv"]),
+    (&[NoRequest], &[
+        "reload", "sending", "sigabrt", "sigbus", "sigfpe", "signal 11", "signal 6", "sigsegv",
+    ]),
     (&[Wrapper], &[
         "<-- Wrapper", "Aborted", "Bus error", "ELIFECYCLE", "Floating point exception",
         "Illegal instruction", "JVM ", "Killed", "PM2", "Segmentation fault", "Terminated",
