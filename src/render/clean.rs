@@ -1,13 +1,14 @@
 //! Text from outside, made safe to show: it may colour nothing, move no cursor, turn no line
 //! around.
 
-use crate::escapes::after_sequence;
+use crate::escapes::{after_sequence, is_invisible};
 
 /// Removes what a terminal, a mail reader or an eye would take for more than text.
 ///
 /// These are escape sequences, control characters other than newline and tab, the overrides,
-/// embeddings and isolates that turn the direction of writing (UAX #9), and byte order marks. CRLF,
-/// a lone CR and Unicode's line and paragraph separators become newlines.
+/// embeddings and isolates that turn the direction of writing (UAX #9), and all that is invisible
+/// but the joiners and variants of which emoji and some scripts are made. CRLF, a lone CR and
+/// Unicode's line and paragraph separators become newlines.
 pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -17,15 +18,14 @@ pub fn clean(text: &str) -> String {
             continue;
         }
         match c {
-            '\n' | '\t' => clean.push(c),
+            '\n' | '\t' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' => clean.push(c),
             '\r' => {
                 if !rest.as_str().starts_with('\n') {
                     clean.push('\n');
                 }
             }
             '\u{2028}' | '\u{2029}' => clean.push('\n'),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {}
-            c if c.is_control() => {}
+            c if c.is_control() || is_invisible(c) => {}
             c => clean.push(c),
         }
     }
