@@ -15,7 +15,7 @@ use crate::ourselves;
 use crate::redact::redact;
 use crate::render::clean;
 use crate::run;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 
 /// Runs the program: a hook, a worker, or the verb that a person typed.
@@ -57,8 +57,8 @@ fn complain(why: &str) {
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 
 fn run_verb(cli: &Cli) -> Result<ExitCode> {
-    let mut out = anstream::stdout();
-    match &cli.verb {
+    let mut out = Stdout::new(anstream::stdout());
+    let code = match &cli.verb {
         // `cli::hook` runs these. Only their `--help` comes here, and clap answers it.
         Verb::PreStart(_) | Verb::PreStop(_) => Ok(ExitCode::SUCCESS),
         Verb::PostStop(args) => simulate::run(args, &mut out),
@@ -79,5 +79,52 @@ fn run_verb(cli: &Cli) -> Result<ExitCode> {
         Verb::Steward(args) => steward::run(args, &mut io::stdout()),
         Verb::Run(args) => Ok(run::run(args)),
         Verb::Relay => Ok(run::relay().map(|()| ExitCode::SUCCESS)?),
+    };
+    out.finish(&code)?;
+    code
+}
+
+/// The standard output. Nobody checks each line of it, so it keeps the first error for the end.
+struct Stdout<W> {
+    to: W,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> Stdout<W> {
+    fn new(to: W) -> Self {
+        Self { to, error: None }
+    }
+
+    fn keep<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(why) = &done
+            && self.error.is_none()
+        {
+            self.error = Some(why.kind().into());
+        }
+        done
+    }
+
+    /// Returns an error if some of the output is lost, unless the verb has failed for another
+    /// reason. Whoever closes a pipe has read enough.
+    fn finish(mut self, code: &Result<ExitCode>) -> Result<()> {
+        let _ = self.flush();
+        match self.error {
+            Some(why) if code.is_ok() && why.kind() != io::ErrorKind::BrokenPipe => {
+                Err(why).context("cannot write all of the output")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<W: Write> Write for Stdout<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = self.to.write(bytes);
+        self.keep(done)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let done = self.to.flush();
+        self.keep(done)
     }
 }

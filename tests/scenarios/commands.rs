@@ -557,3 +557,31 @@ pub mod as_root {
         );
     }
 }
+
+#[test]
+fn output_that_is_lost_is_said_unless_its_reader_had_enough() {
+    let machine = Harness::new();
+    let mut schema = Command::new(harness::binary());
+    schema.args(["schema", "config"]);
+    for mut command in [machine.command("queue"), machine.command("stats"), schema] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = command.stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            complaint.contains("cannot write all of the output"),
+            "{complaint}"
+        );
+    }
+    let (reads, writes) = std::io::pipe().unwrap();
+    drop(reads);
+    let output = Command::new(harness::binary())
+        .args(["schema", "config"])
+        .stdout(writes)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
