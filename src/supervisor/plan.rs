@@ -17,6 +17,8 @@ const HEAD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
+/// Stands in each text that is written.
+const OURS: &str = "lastwords";
 /// Word for a file that needs no change.
 const ALREADY: &str = "already";
 
@@ -51,6 +53,8 @@ pub struct Draft {
 pub enum How {
     /// Keep it: it belongs to the administrator.
     Keep,
+    /// Keep it if it speaks of lastwords: then it is ours, however it was changed.
+    KeepOurs,
     /// Append the text to it.
     Append,
 }
@@ -75,12 +79,13 @@ impl Plan {
         for draft in &self.files {
             let there = draft.path.symlink_metadata().is_ok();
             let what = match draft.how {
-                How::Keep if there => {
+                How::Keep | How::KeepOurs if draft.is_there() => {
                     let _ = writeln!(out, "\n{GOOD}there{GOOD:#}  {}", draft.name.display());
                     continue;
                 }
+                How::KeepOurs if there => "something else is there; it should be:",
                 How::Append if there => "add at its end:",
-                How::Keep | How::Append => "new:",
+                How::Keep | How::KeepOurs | How::Append => "new:",
             };
             let _ = writeln!(out, "\n{HEAD}──── {}{HEAD:#}  {what}", draft.name.display());
             let _ = write!(out, "{}", clean(&draft.text));
@@ -127,6 +132,7 @@ impl Plan {
 }
 
 impl Draft {
+    /// A file of the administrator's, once it is written.
     pub fn new(name: impl Into<PathBuf>, path: PathBuf, text: String) -> Self {
         Self {
             name: name.into(),
@@ -137,13 +143,33 @@ impl Draft {
         }
     }
 
+    /// A file of lastwords' own.
+    pub fn ours(name: impl Into<PathBuf>, path: PathBuf, text: String) -> Self {
+        Self {
+            how: How::KeepOurs,
+            ..Self::new(name, path, text)
+        }
+    }
+
     /// Returns true if the file needs no change.
     fn is_there(&self) -> bool {
         match self.how {
             How::Keep => self.path.symlink_metadata().is_ok(),
+            How::KeepOurs => self.is_ours(),
             How::Append => {
                 fs::read_to_string(&self.path).is_ok_and(|text| text.ends_with(&self.text))
             }
+        }
+    }
+
+    /// Returns true if the file that is there is for what ours is for, however it was changed. A
+    /// link to /dev/null masks a unit.
+    fn is_ours(&self) -> bool {
+        match fs::metadata(&self.path) {
+            Ok(found) if found.is_file() => {
+                fs::read_to_string(&self.path).is_ok_and(|text| text.contains(OURS))
+            }
+            _ => self.path.symlink_metadata().is_ok(),
         }
     }
 
@@ -153,6 +179,13 @@ impl Draft {
             Err(why) if why.kind() == ErrorKind::NotFound => self.create(),
             Err(why) => Err(why.into()),
             Ok(_) if self.how == How::Keep => Ok(ALREADY),
+            Ok(_) if self.how == How::KeepOurs => {
+                ensure!(
+                    self.is_ours(),
+                    "something else is there, with no word of lastwords: move it away, or put the text into it yourself"
+                );
+                Ok(ALREADY)
+            }
             Ok(found) => {
                 ensure!(
                     found.is_file(),

@@ -273,6 +273,29 @@ fn what_is_set_up_for_another_root_is_written_there() {
 }
 
 #[test]
+fn what_is_in_the_place_of_our_files_and_is_something_else_is_said() {
+    for other in ["", "something else\n"] {
+        let machine = Harness::new();
+        write_conf(&machine, "web", "exec /srv/web\n");
+        let ours = machine.root.join("etc/init/lastwords.conf");
+        fs::write(&ours, other).unwrap();
+        let shown = text(&setup(&machine, &["web"]));
+        assert!(shown.contains("something else is there"), "{shown}");
+        let written = setup(&machine, &["web", "--write"]);
+        assert_eq!(written.status.code(), Some(1), "{written:?}");
+        let complaint = String::from_utf8_lossy(&written.stderr);
+        assert!(
+            complaint.contains("lastwords.conf: something else is there"),
+            "{complaint}"
+        );
+        assert_eq!(read(&ours), other);
+        // A unit that was changed by hand is left as it is.
+        fs::write(&ours, "exec /opt/bin/lastwords deliver --watch\n").unwrap();
+        assert_eq!(setup(&machine, &["web", "--write"]).status.code(), Some(0));
+    }
+}
+
+#[test]
 fn an_existing_job_file_is_never_changed() {
     let machine = Harness::new();
     write_conf(&machine, "web", SERVE);

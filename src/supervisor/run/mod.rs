@@ -94,7 +94,7 @@ impl Supervise for LastwordsRun {
             found: format!(
                 "Whoever starts {job}: lastwords stands in front of the command, and sees how it ends."
             ),
-            files: vec![Draft::new(
+            files: vec![Draft::ours(
                 deliverer,
                 host.path(deliverer),
                 caller.fill(CRON, job),

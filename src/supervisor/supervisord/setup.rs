@@ -27,7 +27,7 @@ pub fn plan(by: &dyn Supervise, job: &str, host: &Host, caller: &Caller) -> Plan
             .push(format!("{file} [eventlistener:{}]", listener.name));
     } else if let Some(pattern) = included.iter().find(|pattern| pattern.contains('*')) {
         let name = pattern.replace('*', "lastwords");
-        plan.files.push(Draft::new(&name, host.path(&name), text));
+        plan.files.push(Draft::ours(&name, host.path(&name), text));
     } else {
         let file = files::main_file(host).unwrap_or_default();
         plan.by_hand.push(ByHand {

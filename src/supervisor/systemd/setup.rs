@@ -46,7 +46,7 @@ pub fn plan(by: &dyn Supervise, job: &str, host: &Host, caller: &Caller) -> Plan
     for (name, text) in UNITS {
         let name = format!("/etc/systemd/system/{name}");
         let text = caller.fill(text, job);
-        plan.files.push(Draft::new(&name, host.path(&name), text));
+        plan.files.push(Draft::ours(&name, host.path(&name), text));
     }
     plan.activate = vec![
         "systemctl daemon-reload".to_owned(),
@@ -75,7 +75,7 @@ fn drop_in(plan: &mut Plan, host: &Host, unit: &str, text: &str) {
             text: text.to_owned(),
         });
     } else {
-        let draft = Draft::new(&name, host.path(&name), text.to_owned());
+        let draft = Draft::ours(&name, host.path(&name), text.to_owned());
         plan.files.push(draft);
     }
 }

@@ -62,7 +62,7 @@ pub fn plan(job: &str, host: &Host, caller: &Caller) -> Plan {
         });
     }
     let deliverer = "/etc/init/lastwords.conf";
-    plan.files.push(Draft::new(
+    plan.files.push(Draft::ours(
         deliverer,
         host.path(deliverer),
         caller.fill(DELIVERER, job),
