@@ -20,6 +20,8 @@ const DAY: Duration = Duration::from_hours(24);
 const PATIENCE: Duration = Duration::from_hours(24);
 /// How long a message about the crash is waited for that may say itself that the service is down.
 const ON_ITS_WAY: Duration = Duration::from_mins(5);
+/// How far a clock may be set back without anything being taken for a time of the future.
+const SLEW: Duration = Duration::from_mins(2);
 /// The time in which messages are counted.
 const HOUR: Duration = Duration::from_hours(1);
 /// Maximum number of messages an hour that one service goes down.
@@ -93,6 +95,30 @@ impl Outage {
             messages,
             ..Self::new(about)
         };
+    }
+
+    /// Returns true if a crash with this id is later than the latest one that is known. Ids go by
+    /// the clock: one of the future was made before the clock was set back.
+    pub fn is_news(&self, id: &ReportId, now: Timestamp) -> bool {
+        self.about.id < *id
+            || self.about.id != *id && ahead(self.about.stop.stopped_at, now).is_some()
+    }
+
+    /// Counts times of the future as now, and the next reminder from there: the clock was set back
+    /// since.
+    pub fn set_back(&mut self, now: Timestamp) {
+        let times = [&mut self.down, &mut self.asked];
+        let times = times.into_iter().flatten().chain(&mut self.messages);
+        let Some(by) = times
+            .filter_map(|at| ahead(std::mem::replace(at, now.min(*at)), now))
+            .max()
+        else {
+            return;
+        };
+        self.next = self
+            .next
+            .and_then(|next| next.time().checked_sub(by))
+            .map(Timestamp::new);
     }
 
     /// Records that the message about the latest crash has said that the service is down.
@@ -193,6 +219,12 @@ impl Outage {
     }
 }
 
+/// Returns how far a time is in the future, if that is more than clocks are set by as they run.
+fn ahead(at: Timestamp, now: Timestamp) -> Option<Duration> {
+    let ahead = at.time().duration_since(now.time()).ok()?;
+    (ahead > SLEW).then_some(ahead)
+}
+
 fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     now.time().checked_add(wait).map(Timestamp::new)
 }
@@ -202,7 +234,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{NextStep, Outage};
-    use crate::report::{Condition, Timestamp, sample};
+    use crate::report::{Condition, ReportId, Timestamp, sample};
 
     const HOUR: Option<Duration> = Some(Duration::from_hours(1));
 
@@ -245,6 +277,24 @@ mod tests {
             assert_eq!(step(1446), NextStep::Forget);
             assert!(outage.is_to_ask(at(1444)));
         }
+    }
+
+    #[test]
+    fn after_the_clock_is_set_back_reminders_go_on_and_a_new_crash_is_news() {
+        let mut outage = Outage::new(sample());
+        let (ahead, back) = (at(600), at(30));
+        outage.about.stop.stopped_at = ahead;
+        assert_eq!(outage.decide(&down(), false, true, ahead), NextStep::Tell);
+        outage.tell(HOUR, ahead);
+        assert!(!outage.is_to_ask(at(91)));
+        outage.set_back(back);
+        assert!(!outage.is_to_ask(at(89)) && outage.is_to_ask(at(91)));
+        assert_eq!(outage.lately(at(91)), 0);
+        let earlier = ReportId::new(back, 1);
+        assert!(outage.is_news(&earlier, back));
+        assert!(!outage.is_news(&outage.about.id, back));
+        outage.about.stop.stopped_at = back;
+        assert!(!outage.is_news(&ReportId::new(at(0), 1), back));
     }
 
     #[test]

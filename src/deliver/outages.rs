@@ -41,13 +41,16 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
     };
     let kept: BTreeMap<String, Outage> = spool.kept(Kept::Outage)?.into_iter().collect();
     let mut outages = kept.clone();
+    for outage in outages.values_mut() {
+        outage.set_back(now.wall);
+    }
     let mut crashes: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
     for item in pass.items() {
         let Some(name) = &item.outage else { continue };
         crashes.entry(name).or_default().push(item);
         let is_news = outages
             .get(name)
-            .is_none_or(|outage| outage.about.id < item.id);
+            .is_none_or(|outage| outage.is_news(&item.id, now.wall));
         if is_news && let Some(report) = pass::read(deliverer, &item.id) {
             let about = bare(report);
             let others = || outages.values().filter(|it| it.about.user == about.user);
