@@ -7,7 +7,6 @@
 //! message id.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -41,8 +40,8 @@ pub struct Counted {
 }
 
 /// Returns the crashes that are counted for future summaries.
-pub fn counted(spool: &Spool, now: Timestamp) -> io::Result<Vec<Counted>> {
-    let kept: Vec<Conversation> = spool.groups()?;
+pub fn counted(spool: &Spool, now: Timestamp) -> Vec<Counted> {
+    let kept: Vec<Conversation> = spool.groups();
     let counted = |kept: Conversation| Counted {
         service: kept.about.stop.service(),
         job: kept.about.stop.job.clone(),
@@ -50,11 +49,8 @@ pub fn counted(spool: &Spool, now: Timestamp) -> io::Result<Vec<Counted>> {
         due: kept.talk.due(now),
         sink: kept.sink,
     };
-    Ok(kept
-        .into_iter()
-        .map(counted)
-        .filter(|counted| counted.count > 0)
-        .collect())
+    let counted = kept.into_iter().map(counted);
+    counted.filter(|counted| counted.count > 0).collect()
 }
 
 /// The result of advancing all conversations.
@@ -167,9 +163,7 @@ impl Talk<'_, '_> {
             return Ok(Advance::default());
         };
         // Another deliverer may have advanced it before this one had the lock.
-        let before = spool
-            .group(self.sink, self.name)
-            .context("cannot read what it has been told")?;
+        let before = spool.group(self.sink, self.name);
         let mut next = self.next(before.clone())?;
         if !lock.lives_for(PATIENCE, self.deliverer.now().monotonic)? {
             return Ok(Advance::default());

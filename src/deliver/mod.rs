@@ -54,7 +54,7 @@ use clap::Args;
 
 use crate::catch::nudge;
 use crate::clock::Now;
-use crate::config::EX_CONFIG;
+use crate::config::{EX_CONFIG, Loaded};
 use crate::deliver::notices::Notice;
 use crate::notice;
 use crate::places::Places;
@@ -317,7 +317,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         most = most.saturating_mul(MORE);
         past::tell(deliverer, &pass);
         let groups = groups::advance(deliverer, &pass);
-        let tries = send::send(deliverer, &pass, &groups.told_singly)?;
+        let tries = send::send(deliverer, &pass, &groups.told_singly);
         // Last, and asked only once: asking a supervisor takes time.
         let asks = pass.is_whole && !mem::replace(&mut is_asked, true);
         let down = outages::look(deliverer, &pass, asks);
@@ -409,23 +409,15 @@ fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usize> {
             ));
             continue;
         }
-        let mut place = Some(Place::Done);
-        for route in item.routes(&config) {
-            let ledger = deliverer.spool.ledger(&item.id, &route.key)?;
-            match &ledger.outcome {
-                None => place = None,
-                Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => {}
-                Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => {
-                    news += tell_of_failure(deliverer, pass, item, &route.key, &ledger)?;
-                    place = place.map(|_| Place::Dead);
-                }
-                Some(Outcome::Dropped { .. }) => place = place.map(|_| Place::Dead),
-            }
-        }
-        match place {
-            Some(Place::Done) => done.push(item.id.clone()),
-            Some(Place::Dead) => dead.push(item.id.clone()),
-            Some(Place::New) | None => {}
+        match settled(deliverer, pass, item, &config, &mut news) {
+            Ok(Place::Done) => done.push(item.id.clone()),
+            Ok(Place::Dead) => dead.push(item.id.clone()),
+            Ok(Place::New) => {}
+            // One report's trouble is no other's.
+            Err(why) => deliverer.fail(&format!(
+                "{} waits: cannot read what was done with it: {why:#}",
+                item.id
+            )),
         }
     }
     deliverer
@@ -437,6 +429,38 @@ fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usize> {
         .finish(&dead, Place::Dead)
         .context("cannot move reports to dead/")?;
     Ok(news)
+}
+
+/// Returns where a report belongs now. Adds the number of notices made to `news`.
+fn settled(
+    deliverer: &Deliverer,
+    pass: &Pass,
+    item: &Item,
+    config: &Loaded,
+    news: &mut usize,
+) -> Result<Place> {
+    let mut place = Place::Done;
+    for route in item.routes(config) {
+        let ledger = deliverer.spool.ledger(&item.id, &route.key)?;
+        match &ledger.outcome {
+            None => place = Place::New,
+            Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => {}
+            Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => {
+                *news += tell_of_failure(deliverer, pass, item, &route.key, &ledger)?;
+                place = dead(place);
+            }
+            Some(Outcome::Dropped { .. }) => place = dead(place),
+        }
+    }
+    Ok(place)
+}
+
+/// Returns where a report belongs that one sink will never take, if it belonged here so far.
+fn dead(place: Place) -> Place {
+    match place {
+        Place::New => Place::New,
+        Place::Done | Place::Dead => Place::Dead,
+    }
 }
 
 /// Tells the other sinks that a sink has not taken a report. There is no notice about a notice,

@@ -1,7 +1,7 @@
 //! Takes over the conversations of the version before, which were about groups of crashes. Each
 //! goes on as a part of the conversation about its job. It may go with the next version.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
 
 use crate::deliver::conversation::{Conversation, bare};
@@ -22,9 +22,7 @@ struct OldConversation {
 /// Takes them over. Killed at any point, the next deliverer goes on.
 pub fn take_over(deliverer: &Deliverer) -> Result<()> {
     let spool = &deliverer.spool;
-    let all: Vec<OldConversation> = spool
-        .groups()
-        .context("cannot list what the sinks were told")?;
+    let all: Vec<OldConversation> = spool.groups();
     for OldConversation {
         sink,
         about,
@@ -36,7 +34,7 @@ pub fn take_over(deliverer: &Deliverer) -> Result<()> {
         let job = &about.stop.job;
         let name = by_whom(job, about.user);
         let old_name = by_whom(&format!("{job}\0{}", about.fingerprint), about.user);
-        let kept: Option<Conversation> = spool.group(&sink, &name)?;
+        let kept: Option<Conversation> = spool.group(&sink, &name);
         let mut kept = kept.unwrap_or_else(|| Conversation {
             sink: sink.clone(),
             name: name.clone(),

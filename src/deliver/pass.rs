@@ -172,21 +172,19 @@ impl<'a> Pass<'a> {
             }
         }
         let is_whole = new.len() <= most && !journals.is_spent();
-        let conversations: Vec<Conversation> = deliverer
-            .spool
-            .groups()
-            .context("cannot list what the sinks were told")?;
+        let conversations: Vec<Conversation> = deliverer.spool.groups();
         let users = conversations.iter().filter_map(|kept| kept.about.user);
         deliverer.ask_stewards(users);
+        let expected = deliverer.spool.kept(Kept::Expected);
+        let expected = expected.unwrap_or_else(|why| {
+            deliverer.fail(&format!("cannot list what is expected: {why}"));
+            Vec::new()
+        });
         Ok(Self {
             items,
             config_dir: &deliverer.places.config,
             configs: Mutex::default(),
-            expected: (deliverer.spool.kept(Kept::Expected))
-                .context("cannot list what is expected")?
-                .into_iter()
-                .map(|(_, it)| it)
-                .collect(),
+            expected: expected.into_iter().map(|(_, it)| it).collect(),
             conversations,
             is_whole,
         })

@@ -26,7 +26,7 @@ pub fn send(
     deliverer: &Deliverer,
     pass: &Pass,
     told_singly: &BTreeSet<(SinkKey, ReportId)>,
-) -> Result<usize> {
+) -> usize {
     // Thousands may be due, so each report is read again when its turn comes.
     let mut queues: BTreeMap<SinkKey, Vec<(&Item, &dyn Sink)>> = BTreeMap::new();
     let configs: Vec<_> = pass
@@ -34,7 +34,15 @@ pub fn send(
         .map(|item| (item, pass.config(&item.job)))
         .collect();
     for (item, config) in &configs {
-        let due = due(deliverer, item, config, told_singly)?;
+        let due = due(deliverer, item, config, told_singly);
+        // One report's trouble is no other's.
+        let due = due.unwrap_or_else(|why| {
+            let id = &item.id;
+            deliverer.fail(&format!(
+                "{id} waits: cannot read what was done with it: {why}"
+            ));
+            Vec::new()
+        });
         if !due.is_empty() && is_complete(deliverer, item, config) {
             for Route { key, sink } in due {
                 queues.entry(key).or_default().push((item, sink));
@@ -53,11 +61,17 @@ pub fn send(
             .collect();
         let mut tries = 0;
         for sender in senders {
-            tries += sender?
-                .join()
-                .map_err(|_| anyhow::anyhow!("a sender failed"))??;
+            let sent = sender.and_then(|sender| {
+                let sent = sender.join();
+                sent.map_err(|_| anyhow::anyhow!("a sender failed"))
+                    .flatten()
+            });
+            match sent {
+                Ok(count) => tries += count,
+                Err(why) => deliverer.fail(&format!("{why:#}")),
+            }
         }
-        Ok(tries)
+        tries
     })
 }
 
@@ -68,7 +82,7 @@ fn due<'a>(
     item: &Item,
     config: &'a Loaded,
     told_singly: &BTreeSet<(SinkKey, ReportId)>,
-) -> Result<Vec<Route<'a>>> {
+) -> io::Result<Vec<Route<'a>>> {
     let mut due = Vec::new();
     for route in item.routes(config) {
         let its_turn =
@@ -149,7 +163,8 @@ fn send_queue(
     let mut tries = 0;
     for (item, sink) in queue {
         // Another deliverer may have sent it before this one had the lock.
-        if !spool.ledger(&item.id, key)?.is_due(deliverer.now().wall) {
+        let ledger = spool.ledger(&item.id, key);
+        if !ledger.is_ok_and(|ledger| ledger.is_due(deliverer.now().wall)) {
             continue;
         }
         let Some(mut report) = pass::read(deliverer, &item.id) else {
@@ -160,9 +175,19 @@ fn send_queue(
         if !lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)? {
             break;
         }
+        let name = sink.name();
+        let room = match spool.begin_ledger(&item.id, key) {
+            Ok(room) => room,
+            Err(why) => {
+                let id = &item.id;
+                deliverer.fail(&format!(
+                    "{id} waits: there is no room to keep that {name} has got it: {why}"
+                ));
+                continue;
+            }
+        };
         let attempt = attempt::make(deliverer.places, *sink, &report);
         tries += 1;
-        let name = sink.name();
         deliverer.say(&match &attempt {
             Attempt::Sent { receipt } => format!("{} sent to {name}: {receipt}", report.id),
             Attempt::Retry { why, .. } => format!(
@@ -183,8 +208,7 @@ fn send_queue(
             let is_down = report.now.as_ref().is_some_and(Condition::is_down)
                 || report.verdict == Verdict::Missed;
             ledger.said_down = is_down && ledger.was_sent();
-            spool
-                .write_ledger(&item.id, key, &ledger)
+            room.write(&ledger)
                 .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
         }
         if !is_ours {

@@ -130,7 +130,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
         } else {
             let _ = write!(out, "{}", table(&COLUMNS, &rows, terminal_width()));
         }
-        for counted in counted(&spool, now)? {
+        for counted in counted(&spool, now) {
             let when = told::summary(counted.due, now);
             let (service, sink) = (one_line(&counted.service, 80), told::name(&counted.sink));
             let _ = writeln!(

@@ -53,8 +53,8 @@ impl Spool {
         })
     }
 
-    /// Returns what each sink has done with this report. A name that is too long
-    /// to be read back stays as the file has it.
+    /// Returns what each sink has done with this report, as far as it can be read. A name that is
+    /// too long to be read back stays as the file has it.
     pub fn ledgers(&self, id: &ReportId) -> io::Result<BTreeMap<SinkKey, Ledger>> {
         let mut ledgers = BTreeMap::new();
         for name in list(&self.state(id))? {
@@ -63,7 +63,10 @@ impl Spool {
             };
             let key =
                 SinkKey::decode(&names::decode(encoded).unwrap_or_else(|| encoded.to_owned()));
-            let ledger = self.ledger_in(id, &name)?;
+            // A sink whose ledger cannot be read hides no other's.
+            let Ok(ledger) = self.ledger_in(id, &name) else {
+                continue;
+            };
             ledgers.insert(key, ledger);
         }
         Ok(ledgers)

@@ -2,10 +2,10 @@
 //! file fsync, rename, directory fsync. An fsync that failed is never tried again on the same file:
 //! the kernel may call it clean while the disk has old data.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -37,10 +37,7 @@ impl Spool {
     ///
     /// Where the disk is full, the ballast is given up for it.
     pub fn replace(&self, report: &Report) -> io::Result<()> {
-        match self.exchange(report) {
-            Err(why) if self.give_up_ballast(&why) => self.exchange(report),
-            done => done,
-        }
+        self.with_ballast(|| self.exchange(report))
     }
 
     fn exchange(&self, report: &Report) -> io::Result<()> {
@@ -77,6 +74,15 @@ impl Spool {
         self.write_state(id, &ledger_name(sink), ledger)
     }
 
+    /// Sets the room aside that a ledger takes. What is sent after that is never sent again because
+    /// the disk has no room left to say so.
+    ///
+    /// Where the disk is full, the ballast is given up for it.
+    pub fn begin_ledger(&self, id: &ReportId, sink: &SinkKey) -> io::Result<LedgerDraft> {
+        let (dir, name) = (self.state(id), ledger_name(sink));
+        self.with_ballast(|| LedgerDraft::new(&dir, &name))
+    }
+
     /// Moves reports that need no more sending into the history.
     pub fn finish(&self, ids: &[ReportId], place: Place) -> io::Result<()> {
         if ids.is_empty() {
@@ -103,6 +109,59 @@ impl Spool {
             name,
             &serde_json::to_vec(value)?,
         )
+    }
+}
+
+/// Room on the disk for a ledger that is not known yet.
+pub struct LedgerDraft {
+    /// `None` once it is written.
+    draft: Option<PathBuf>,
+    path: PathBuf,
+    file: File,
+}
+
+impl LedgerDraft {
+    /// Room for a ledger with the longest answer of a sink that is kept, in bytes.
+    const ROOM: usize = 8 * 1024;
+
+    fn new(dir: &Path, name: &str) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let draft = dir.join(format!(".{name}"));
+        // Two deliverers write different files here: each holds its sink's lock.
+        let _ = fs::remove_file(&draft);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)?;
+        let this = Self {
+            draft: Some(draft),
+            path: dir.join(name),
+            file: file.try_clone()?,
+        };
+        file.write_all(&[b' '; Self::ROOM])?;
+        Ok(this)
+    }
+
+    /// Puts the ledger in its place: after this it survives the machine.
+    pub fn write(mut self, ledger: &Ledger) -> io::Result<()> {
+        let json = serde_json::to_vec(ledger)?;
+        self.file.write_all_at(&json, 0)?;
+        self.file.set_len(json.len() as u64)?;
+        self.file.sync_all()?;
+        if let Some(draft) = &self.draft {
+            fs::rename(draft, &self.path)?;
+        }
+        self.draft = None;
+        sync_dir(self.path.parent().unwrap_or(Path::new("/")))
+    }
+}
+
+impl Drop for LedgerDraft {
+    fn drop(&mut self) {
+        if let Some(draft) = &self.draft {
+            let _ = fs::remove_file(draft);
+        }
     }
 }
 

@@ -15,44 +15,44 @@ use crate::names;
 use crate::report::{ReportId, SinkKey};
 
 impl Spool {
-    /// Returns everything that is kept, of all sinks and groups. A file that cannot be understood
-    /// is passed over.
-    pub fn groups<T: DeserializeOwned>(&self) -> io::Result<Vec<T>> {
+    /// Returns everything that is kept, of all sinks and groups. What cannot be read or understood
+    /// is passed over: a message too many is better than none.
+    pub fn groups<T: DeserializeOwned>(&self) -> Vec<T> {
         let root = self.dir.join("state/groups");
         let mut groups = Vec::new();
-        for sink in list(&root)? {
+        for sink in list(&root).unwrap_or_default() {
             let dir = root.join(sink);
-            let files = list(&dir)?
-                .into_iter()
-                .filter(|name| !name.starts_with('.'));
+            let files = list(&dir).unwrap_or_default().into_iter();
+            let files = files.filter(|name| !name.starts_with('.'));
             groups.extend(files.filter_map(|name| read_state(&dir.join(name)).ok().flatten()));
         }
-        Ok(groups)
+        groups
     }
 
     /// Returns how much space on the disk that takes, in bytes.
-    pub(super) fn bytes_of_groups(&self) -> io::Result<u64> {
+    pub(super) fn bytes_of_groups(&self) -> u64 {
         let root = self.dir.join("state/groups");
         let mut bytes = 0;
-        for sink in list(&root)? {
+        for sink in list(&root).unwrap_or_default() {
             let dir = root.join(sink);
-            let files = list(&dir)?.into_iter();
+            let files = list(&dir).unwrap_or_default().into_iter();
             let sizes = files.filter_map(|name| fs::symlink_metadata(dir.join(name)).ok());
             bytes += sizes.map(|found| found.blocks() * 512).sum::<u64>();
         }
-        Ok(bytes)
+        bytes
     }
 
-    /// Returns what is kept of this sink and group; `None` if that is nothing or cannot be
-    /// understood. A message too many is better than none.
-    pub fn group<T: DeserializeOwned>(&self, sink: &SinkKey, group: &str) -> io::Result<Option<T>> {
-        match read_state(&self.groups_of(sink).join(names::encode(group))) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-            other => other,
-        }
+    /// Returns what is kept of this sink and group; `None` if that is nothing or cannot be read or
+    /// understood.
+    pub fn group<T: DeserializeOwned>(&self, sink: &SinkKey, group: &str) -> Option<T> {
+        let path = self.groups_of(sink).join(names::encode(group));
+        read_state(&path).ok().flatten()
     }
 
     /// Keeps it. The caller holds the sink's lock.
+    ///
+    /// Where the disk is full, the ballast is given up for it: the message that says so may be the
+    /// one that waits for this.
     pub fn write_group(
         &self,
         sink: &SinkKey,
@@ -60,13 +60,11 @@ impl Spool {
         value: &impl Serialize,
     ) -> io::Result<()> {
         let (dir, name) = (self.groups_of(sink), names::encode(group));
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        commit(
-            &dir.join(format!(".{name}")),
-            &dir,
-            &name,
-            &serde_json::to_vec(value)?,
-        )
+        let (draft, json) = (dir.join(format!(".{name}")), serde_json::to_vec(value)?);
+        self.with_ballast(|| {
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+            commit(&draft, &dir, &name, &json)
+        })
     }
 
     /// Forgets it.

@@ -80,8 +80,16 @@ impl Spool {
         Err(why)
     }
 
+    /// Writes something. Where the disk is full, gives up the ballast for it.
+    pub(super) fn with_ballast<T>(&self, write: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match write() {
+            Err(why) if self.give_up_ballast(&why) => write(),
+            done => done,
+        }
+    }
+
     /// Gives up the ballast if the disk is full. Returns true if that made room.
-    pub(super) fn give_up_ballast(&self, why: &io::Error) -> bool {
+    fn give_up_ballast(&self, why: &io::Error) -> bool {
         let is_full = matches!(
             why.kind(),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded

@@ -129,7 +129,7 @@ impl Spool {
 
     fn excess(&self, entries: &[StoredReport]) -> io::Result<Excess> {
         let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
-        let bytes = bytes.saturating_add(self.bytes_of_groups()?);
+        let bytes = bytes.saturating_add(self.bytes_of_groups());
         let disk = statvfs(&self.dir)?;
         let (free, whole) = (
             disk.f_bavail.saturating_mul(disk.f_frsize),

@@ -165,6 +165,30 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
 }
 
 #[test]
+fn a_crash_on_a_full_disk_is_told_at_once_and_only_once() {
+    let machine = Harness::new();
+    let disk = Disk::tmpfs(&machine.spool, "size=16m,mode=0711");
+    let told = machine.path("told");
+    let sink = format!(
+        "[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', 'echo >>{}']\n",
+        told.display()
+    );
+    fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
+    exits_0(&mut machine.command("setup"));
+    disk.fill();
+    crash(&machine);
+    // There may be no room for everything that a look keeps.
+    let look = || machine.command("deliver").output().unwrap();
+    look();
+    disk.fill();
+    (0..3).for_each(|_| drop(look()));
+    disk.empty();
+    deliver(&machine);
+    assert_eq!(fs::read_to_string(told).unwrap().lines().count(), 1);
+    assert_eq!(names_in(&machine.spool.join("new")), [""; 0]);
+}
+
+#[test]
 fn the_facts_of_a_crash_on_a_full_disk_survive_a_power_cut() {
     let machine = Harness::new();
     let disk = Disk::tmpfs(&machine.spool, "size=1m,mode=0711");

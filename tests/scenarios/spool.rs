@@ -241,6 +241,36 @@ fn a_file_that_is_not_a_report_is_put_aside_unopened_and_stops_nothing() {
 }
 
 #[test]
+fn what_lies_about_among_the_deliverers_own_files_stops_nothing() {
+    let (machine, report) = (machine(), a_report());
+    let [first, mut second] = [1, 2].map(|number| again(&report, number));
+    second.stop.job = "db".to_owned();
+    plant(&machine, "new", &first);
+    deliver(&machine, "0s");
+    let state = machine.spool.join("state");
+    fs::write(state.join("groups/stray"), "").unwrap();
+    fifo(&state.join("groups/fifo"));
+    symlink("/nonexistent", state.join("groups/link")).unwrap();
+    for about in [&first, &second] {
+        let of_report = state.join(about.id.as_str());
+        fs::create_dir_all(of_report.join("to-directory")).unwrap();
+        fifo(&of_report.join("to-fifo"));
+        symlink("/etc/passwd", of_report.join("to-link")).unwrap();
+    }
+    plant(&machine, "new", &second);
+    deliver(&machine, "2h");
+    assert_eq!(
+        told(&machine),
+        [first.id, second.id].map(|id| id.to_string())
+    );
+    assert_eq!(names(&machine, "new"), [""; 0]);
+    for verb in ["list", "queue", "stats"] {
+        let output = machine.command(verb).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+#[test]
 fn a_notice_that_is_itself_damaged_is_not_made_again_and_again() {
     let machine = machine();
     deliver(&machine, "0s");

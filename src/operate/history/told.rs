@@ -106,7 +106,7 @@ impl<'s> Untold<'s> {
     }
 
     fn counted(&self) -> &[Counted] {
-        let read = || counted(self.spool, self.now).unwrap_or_default();
+        let read = || counted(self.spool, self.now);
         self.counted.get_or_init(read)
     }
 }
