@@ -167,7 +167,7 @@ pub fn in_authority(text: &[u8], word: Range<usize>) -> Option<Range<usize>> {
         && text
             .get(word.end..)
             .is_some_and(|it| it.starts_with(b": \""));
-    let value = quoted(text, word.end + 2).filter(|_| is_shown)?;
+    let value = is_shown.then(|| quoted(text, word.end + 2)).flatten()?;
     let said = text.get(value.clone())?;
     let host = said.iter().rposition(|byte| *byte == b'@')?;
     let user = said.get(..host)?.iter().position(|byte| *byte == b':')?;

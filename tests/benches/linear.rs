@@ -53,6 +53,7 @@ const SUBJECTS: &[Subject] = &[
             ("", "password=x,"),
             ("", "password=["),
             ("", "password=a'"),
+            ("", "a$6$\\\""),
             ("", "password=a,b"),
             ("", "password=(\""),
             ("password=", "x"),
