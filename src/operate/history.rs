@@ -26,6 +26,8 @@ const SHORTEST: usize = 4;
 pub struct Entries {
     /// Oldest first.
     all: Vec<(ReportId, Place)>,
+    /// Number of reports that no disk holds.
+    in_memory: usize,
 }
 
 impl Entries {
@@ -46,7 +48,18 @@ impl Entries {
         }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all.dedup_by(|later, earlier| later.0 == earlier.0);
-        Ok(Self { all })
+        let in_memory = places.memory().count();
+        Ok(Self { all, in_memory })
+    }
+
+    /// Returns what people should know of the reports that are in memory only.
+    pub fn in_memory(&self) -> Option<String> {
+        let count = self.in_memory;
+        (count > 0).then(|| {
+            format!(
+                "reports in memory only: {count}; the spool's disk has not taken them, and a reboot would lose them"
+            )
+        })
     }
 
     /// Returns the reports, newest first, that are not older than that.
@@ -294,7 +307,10 @@ pub fn last<'e>(
         Some(job) => format!(
             "there is no report about the job {job:?}: `lastwords list` shows what there is"
         ),
-        None => "there is no report yet".to_owned(),
+        None => match entries.in_memory() {
+            Some(more) => format!("there is no report in the spool; {more}"),
+            None => "there is no report yet".to_owned(),
+        },
     })
 }
 
@@ -311,6 +327,7 @@ mod tests {
         };
         Entries {
             all: ids.iter().map(id).collect(),
+            in_memory: 0,
         }
     }
 

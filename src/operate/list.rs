@@ -173,9 +173,10 @@ pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
     if more > 0 {
         say(&format!("{more} more rows: -n 0 shows all"));
     }
-    reader
-        .complaint()
+    let complaints = [entries.in_memory(), reader.complaint()];
+    complaints
         .iter()
+        .flatten()
         .for_each(|complaint| say(complaint));
     Ok(ExitCode::SUCCESS)
 }

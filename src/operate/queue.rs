@@ -157,9 +157,10 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
             "something has been due for {since}: is a deliverer running? `lastwords deliver` sends it now"
         ));
     }
-    reader
-        .complaint()
+    let complaints = [entries.in_memory(), reader.complaint()];
+    complaints
         .iter()
+        .flatten()
         .for_each(|complaint| say(complaint));
     Ok(ExitCode::SUCCESS)
 }

@@ -43,6 +43,12 @@ impl MemoryInbox {
         })
     }
 
+    /// Returns the number of reports that are here; 0 if that cannot be told.
+    pub fn count(&self) -> usize {
+        let names = list(&self.dir).unwrap_or_default().into_iter();
+        names.filter(|name| ReportId::parse(name).is_ok()).count()
+    }
+
     pub fn holds(&self, id: &ReportId) -> bool {
         self.path(id).symlink_metadata().is_ok()
     }

@@ -251,6 +251,11 @@ fn on_a_read_only_disk_the_report_waits_in_memory_until_the_disk_takes_it() {
         ),
         (0, 1, 0)
     );
+    for verb in ["list", "queue", "show"] {
+        let output = machine.command(verb).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("reports in memory only: 1;"), "{said}");
+    }
     mount_remount(&machine.spool, MountFlags::empty(), c"").unwrap();
     deliver(&machine);
     let report = settled(&machine);
