@@ -156,8 +156,10 @@ impl Draft {
         match self.how {
             How::Keep => self.path.symlink_metadata().is_ok(),
             How::KeepOurs => self.is_ours(),
+            // A FIFO would have us wait for ever.
             How::Append => {
-                fs::read_to_string(&self.path).is_ok_and(|text| text.ends_with(&self.text))
+                self.path.is_file()
+                    && fs::read_to_string(&self.path).is_ok_and(|text| text.ends_with(&self.text))
             }
         }
     }
