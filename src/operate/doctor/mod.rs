@@ -173,7 +173,7 @@ fn is_down(subject: &Subject, now: &str) -> Check {
         .map(|restart| format!("; to start it: {restart}"))
         .unwrap_or_default();
     let remedy = format!(
-        "`lastwords list {}` shows why it died{restart}",
+        "`lastwords list --job {}` shows why it died{restart}",
         subject.job
     );
     Check::weak("service", Concerns::Content, format!("it is {now}"), remedy)

@@ -199,6 +199,7 @@ mod as_root {
             now::check(&title, &TABLE, || machine.told());
             let doctor = machine.run("lastwords doctor once").stdout;
             let doctor = String::from_utf8(doctor).unwrap();
+            let doctor = doctor.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(doctor.contains(". The service is down: "), "{doctor}");
             let ours =
                 machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
