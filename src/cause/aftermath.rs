@@ -302,6 +302,7 @@ mod tests {
             "Nov 22 23:58:59 db1 systemd[1]: feed.service: Main process exited, code=exited, status=1/FAILURE",
             "wrapper  | JVM exited unexpectedly.",
             "app.js ended with 137",
+            "[FAILED] Failed to start feed.service - The feed.",
         ] {
             assert_eq!(remark_on(line), Remark::Epilogue, "{line}");
         }
