@@ -6,10 +6,18 @@ use crate::cause::entry::LogLevel;
 use crate::cause::finding::ExpectedExit::{Code, Signal};
 use crate::cause::finding::{Finding, SourcePlace};
 use crate::cause::runtimes::go::Dump;
-use crate::cause::runtimes::shape::is_like;
+use crate::cause::runtimes::shape::{is_like, number};
 use crate::cause::runtimes::words::Spot;
-use crate::cause::text::line_text;
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
+
+/// How an assertion's message looks.
+const ASSERTIONS: [&str; 4] = [
+    "ASSERTION…",
+    "Assertion …",
+    "Check failed: …",
+    "… Check failed: …",
+];
 
 /// Reads a fatal entry: `F1122 23:59:59.000000 12345 file.cc:12] Check failed: x == y (1 vs. 2)`.
 pub fn entry(spot: &Spot) -> Option<Finding> {
@@ -46,13 +54,36 @@ pub fn stack(spot: &Spot) -> Option<Finding> {
     );
     // Who aborts says why right before.
     let above = at.checked_sub(1).and_then(|above| lines.get(above));
-    let said = above.filter(|line| name == "SIGABRT" && line.level() >= Some(LogLevel::Error));
+    let said = above.filter(|line| {
+        let aborts_itself = name == "SIGABRT" && !is_sent(line_text(lines, quoted));
+        aborts_itself && says_why(line, lines.get(quoted))
+    });
     let what = said.map_or(what, |line| line.head().to_owned());
     Some(
         Finding::at(at..end, kind, what)
             .quoted(quoted)
             .last_words(ends),
     )
+}
+
+/// Returns true if another process sent the signal, as systemd's watchdog does: `received by PID 42
+/// (TID 0x7f) from PID 1;`.
+fn is_sent(line: &str) -> bool {
+    let pid = |before: &str| Some(number(line.split_once(before)?.1)?.0);
+    let sender = pid(" from PID ");
+    sender.is_some() && sender != pid(" received by PID ")
+}
+
+/// Returns true if the line above the stack says why the process aborted: an error that says so, or
+/// that was logged in the same second.
+fn says_why(line: &LogLine, stack: Option<&LogLine>) -> bool {
+    let is_at_once = || {
+        let died = stack.and_then(|stack| stack.at);
+        died.zip(line.at).is_some_and(|(died, at)| died - at < 1.0)
+    };
+    line.level() >= Some(LogLevel::Fatal)
+        || line.level() >= Some(LogLevel::Error)
+            && (is_like(line.head(), &ASSERTIONS) || is_at_once())
 }
 
 /// Returns the signal that the handler's first line names.
