@@ -23,9 +23,10 @@ use super::fingerprint::normalized;
 use super::handled::is_handled;
 use super::last_words::{self, SaidLine};
 use super::lexicon::{Sense, is_generic};
+use super::logged;
+use super::runtimes::{self, systemd};
 use super::tail::{Tail, TailUnit, is_soon, time};
 use super::text::LogLine;
-use super::{logged, runtimes};
 use crate::report::Exit;
 
 /// Maximum number of lines that exit hooks add after last words.
@@ -128,7 +129,7 @@ fn fits(tail: &Tail, finding: &Finding) -> bool {
 }
 
 /// Returns true if the error is another program's: its carrier names another program than it
-/// names for the dead process.
+/// names for the dead process, or systemd speaks of another unit.
 fn is_of_another_program(tail: &Tail, finding: &Finding) -> bool {
     let Some(line) = tail.lines.get(finding.quoted) else {
         return false;
@@ -136,9 +137,8 @@ fn is_of_another_program(tail: &Tail, finding: &Finding) -> bool {
     let Some((pid, name)) = line.carried_from.zip(line.carried_as.as_ref()) else {
         return false;
     };
-    // systemd speaks of its services.
-    if name == "systemd" || name.starts_with('(') {
-        return false;
+    if systemd::speaks(name) {
+        return systemd::is_of_another_unit(tail.lines, line, tail.scene.job);
     }
     let ours = |line: &&LogLine| line.carried_from.is_some() && line.carried_from == tail.scene.pid;
     if Some(pid) == tail.scene.pid {

@@ -18,7 +18,7 @@ use crate::kmsg::Record;
 pub use around::around;
 pub use cause::KernelCause;
 pub use forms::from_text;
-pub use oom::oom_kill;
+pub use oom::{is_cgroup_of, oom_kill};
 
 /// Returns the kernel's own messages among these records.
 pub fn messages(records: &[Record]) -> Vec<KernelMessage> {
