@@ -56,6 +56,10 @@ pub enum Sense {
     NotRecoverable,
     /// The program does not go on.
     GivesUp,
+    /// A limit of attempts is named.
+    RetryLimit,
+    /// Something is more than it may be.
+    Exceeded,
     /// The program tried until it gave up.
     GivingUp,
     /// The service goes down.
@@ -237,7 +241,8 @@ impl Senses {
 
     /// Returns true if the program does not go on.
     pub fn gives_up(self) -> bool {
-        self.has(Sense::GivesUp) && !self.has(Sense::NotFatal)
+        let is_out_of_attempts = self.has(Sense::RetryLimit) && self.has(Sense::Exceeded);
+        (self.has(Sense::GivesUp) || is_out_of_attempts) && !self.has(Sense::NotFatal)
     }
 
     /// Returns true if the program goes on in spite of an error.

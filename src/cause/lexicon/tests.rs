@@ -94,6 +94,21 @@ fn a_handled_error_says_so() {
 }
 
 #[test]
+fn a_word_that_only_looks_like_a_sense_has_none() {
+    let has = |text: &str, sense| Senses::of(text).has(sense);
+    assert!(has("TLS is required", Sense::Objection) && has("requires TLS", Sense::Objection));
+    assert!(!has("Collecting requirements", Sense::Objection));
+    assert!(has("sending SIGTERM to all", Sense::NoRequest));
+    assert!(has("sending the signal 15", Sense::NoRequest));
+    assert!(!has(
+        "received SIGTERM, sending 503 to health checks",
+        Sense::NoRequest
+    ));
+    assert!(Senses::of("Retry limit (100) exceeded").gives_up());
+    assert!(!Senses::of("job 12 hit its retry limit").gives_up());
+}
+
+#[test]
 fn words_that_only_say_that_it_is_the_end_are_generic() {
     assert!(
         is_generic("Worker failed to boot.")
