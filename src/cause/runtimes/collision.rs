@@ -29,6 +29,7 @@ fn read(spot: &Spot) -> Option<Finding> {
     let message = (at + 2..place).map(|i| line_text(lines, i).trim());
     let message: Vec<&str> = message.filter(|text| !text.is_empty()).collect();
     let (file, number) = line_text(lines, place).get(5..)?.trim().rsplit_once(':')?;
+    file.strip_suffix(".php")?;
     let is_inside = |line: &LogLine| line.is_blank() || line.text.starts_with("  ");
     let end = past_most(lines, place + 1, SOURCE, is_inside);
     let what = format!("{kind}: {}", message.join(" "));

@@ -18,7 +18,8 @@ pub const MARKS: [&str; 4] = [
 const MESSAGE: usize = 6;
 
 /// Reads `Execution error (ExceptionInfo) at web.core/start (core.clj:12).`, the message, and where
-/// the full report is.
+/// the full report is. A prompt that lives on names neither a file nor a report, and parsers of
+/// other languages begin as Clojure's does.
 pub fn read(spot: &Spot) -> Option<Finding> {
     let Spot { lines, at, .. } = *spot;
     let head = spot.text().trim_end().strip_suffix('.')?;
@@ -32,7 +33,8 @@ pub fn read(spot: &Spot) -> Option<Finding> {
     });
     let message: Vec<&str> = (at + 1..end).map(|i| line_text(lines, i).trim()).collect();
     // An empty line, `Full report at:`, the path.
-    let report = usize::from(line_text(lines, end + 1) == "Full report at:") * 3;
+    let is_reported = line_text(lines, end + 1) == "Full report at:";
+    (is_reported || place.is_some()).then_some(())?;
     let error = head
         .split_once(" (")
         .and_then(|(_, rest)| rest.split_once(')'));
@@ -40,7 +42,7 @@ pub fn read(spot: &Spot) -> Option<Finding> {
         Some((error, _)) => format!("{error}: {}", message.join(" ")),
         None => format!("{head}: {}", message.join(" ")),
     };
-    let end = (end + report).min(lines.len());
+    let end = (end + usize::from(is_reported) * 3).min(lines.len());
     let finding = Finding::at(at..end, Death::UncaughtException, what).place(place);
     (!message.is_empty()).then(|| finding.last_words(&[Code(1)]))
 }
