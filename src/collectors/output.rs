@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process;
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::OFlags;
@@ -14,6 +15,7 @@ use super::log::{MARGIN, shown};
 use super::runner::MAX_TEXT;
 use super::{Body, Collector};
 use crate::host::Host;
+use crate::mounts::may_hang;
 use crate::redact::Redactor;
 use crate::report::{CollectorKind, Stop};
 
@@ -35,8 +37,10 @@ pub const HELD: &str = "last output";
 
 /// Reads the output that `lastwords run` kept, or that the command wrote to a file itself.
 pub struct KeptOutput {
-    /// The streams are opened before anything else is done: `lastwords run` waits for nothing.
-    streams: Vec<(Stream, io::Result<Held>)>,
+    /// The streams, and the open files in memory that hold them. They are opened before anything
+    /// else is done: `lastwords run` waits for nothing. Any other file may be on a file system that
+    /// hangs, and is opened only when the runner watches the time.
+    streams: Vec<(Stream, Option<File>)>,
     /// Takes secrets out before the lines are cut from the output.
     redactor: Redactor,
 }
@@ -44,7 +48,7 @@ pub struct KeptOutput {
 impl KeptOutput {
     pub fn new(streams: Vec<Stream>, redactor: Redactor) -> Self {
         let open = |stream: Stream| {
-            let held = open(&stream.path);
+            let held = open_held(&stream.path);
             (stream, held)
         };
         Self {
@@ -54,44 +58,36 @@ impl KeptOutput {
     }
 }
 
-/// An open file that holds a stream.
-struct Held {
-    file: File,
-    /// False if it is on a file system, which may hang.
-    is_in_memory: bool,
-}
-
-/// Opens what holds a stream: the file that this process has inherited, or else that of `lastwords
-/// run`. The inherited one is closed, as programs that this process starts are not to have it.
-fn open(path: &str) -> io::Result<Held> {
+/// Opens the file in memory that holds a stream, if one does: the file that this process has
+/// inherited, or else that of `lastwords run`. The inherited one is closed, as programs that this
+/// process starts are not to have it. Nothing that may hang is touched.
+fn open_held(path: &str) -> Option<File> {
     let is_in_memory = |path: &Path| {
         let target = fs::read_link(path);
         target.is_ok_and(|it| it.to_string_lossy().starts_with(&format!("/memfd:{HELD}")))
     };
-    let open = |path: &Path| {
-        // The path leads to a descriptor of ours or our parent's: no one else can have put a link
-        // there.
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-        let file = File::options().read(true).custom_flags(flags).open(path)?;
-        Ok(Held {
-            file,
-            is_in_memory: is_in_memory(path),
-        })
-    };
+    let open_if = |path: &Path| is_in_memory(path).then(|| open(path).ok()).flatten();
     let number = path
         .rsplit('/')
         .next()
         .and_then(|it| it.parse::<i32>().ok());
-    let inherited = number.and_then(|number| {
-        let path = PathBuf::from(format!("/proc/self/fd/{number}"));
-        (number > 2 && is_in_memory(&path)).then_some((number, path))
-    });
-    let Some((number, own)) = inherited else {
-        return open(Path::new(path));
+    // `lastwords run` may do the worker's part itself. It owns the file, and closes it.
+    let is_ours = path.starts_with(&format!("/proc/{}/", process::id()));
+    let inherited = number.filter(|number| *number > 2 && !is_ours);
+    let own = inherited.map(|number| (number, PathBuf::from(format!("/proc/self/fd/{number}"))));
+    let Some((number, own)) = own.filter(|(_, own)| is_in_memory(own)) else {
+        return open_if(Path::new(path));
     };
-    let held = open(&own);
+    let held = open(&own).ok();
     let _ = nix::unistd::close(number);
     held
+}
+
+/// Opens a file by its path in /proc, which leads to a descriptor of ours or our parent's: no one
+/// else can have put a link there.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    File::options().read(true).custom_flags(flags).open(path)
 }
 
 impl Collector for KeptOutput {
@@ -104,8 +100,15 @@ impl Collector for KeptOutput {
     }
 
     fn only_computes(&self) -> bool {
-        let is_in_memory = |held: &io::Result<Held>| held.as_ref().is_ok_and(|it| it.is_in_memory);
-        self.streams.iter().all(|(_, held)| is_in_memory(held))
+        self.streams.iter().all(|(_, held)| held.is_some())
+    }
+
+    fn may_hang(&self, _stop: &Stop, _host: &Host) -> bool {
+        // Where the link cannot be read, opening it fails at once.
+        let hangs = |stream: &Stream| fs::read_link(&stream.path).is_ok_and(|it| may_hang(&it));
+        self.streams
+            .iter()
+            .any(|(stream, held)| held.is_none() && hangs(stream))
     }
 
     fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
@@ -117,7 +120,7 @@ impl Collector for KeptOutput {
         let (mut text, mut lines) = (Vec::new(), 0);
         let share = MAX_TEXT / self.streams.len().max(1) - 64;
         for (stream, held) in &self.streams {
-            let kept = read(stream, held, share + MARGIN)
+            let kept = read(stream, held.as_ref(), share + MARGIN)
                 .with_context(|| format!("cannot read what came on {}", stream.name))?;
             let (last, ..) = shown(&kept, share, LINES, &self.redactor);
             if self.streams.len() > 1 && !last.is_empty() {
@@ -138,10 +141,10 @@ impl Collector for KeptOutput {
 
 /// Reads the end of a stream, without what stood there before the command started. A file that is
 /// shorter than that was truncated.
-fn read(stream: &Stream, held: &io::Result<Held>, most: usize) -> Result<Vec<u8>> {
+fn read(stream: &Stream, held: Option<&File>, most: usize) -> Result<Vec<u8>> {
     let mut file = match held {
-        Ok(held) => &held.file,
-        Err(why) => bail!("{why}"),
+        Some(file) => file,
+        None => &open(Path::new(&stream.path))?,
     };
     let size = file.metadata()?.len();
     let from = if size < stream.from { 0 } else { stream.from };
@@ -205,10 +208,34 @@ mod tests {
         let kept = KeptOutput::new(vec![stream(number)], Redactor::default());
         let host = Host::new("/", "/");
         assert_eq!(kept.collect(&stop(), &host).unwrap().text, "the last words");
+        // Of a file that this process owns, it opens another descriptor, and closes none.
+        let mut file = File::from(memfd_create(HELD, MemfdFlags::empty()).unwrap());
+        file.write_all(b"held here").unwrap();
+        let own = Stream {
+            path: format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()),
+            ..stream(0)
+        };
+        let kept = KeptOutput::new(vec![own], Redactor::default());
+        assert_eq!(kept.collect(&stop(), &host).unwrap().text, "held here");
+        file.write_all(b", still").unwrap();
         // Any other file of that number is not the command's.
         let other = File::open("/proc/self/status").unwrap();
         let kept = KeptOutput::new(vec![stream(other.as_raw_fd())], Redactor::default());
         assert!(kept.collect(&stop(), &host).is_err());
+    }
+
+    #[test]
+    fn a_file_that_may_hang_is_opened_only_when_it_is_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let stream = Stream {
+            name: "standard output".to_owned(),
+            path: format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()),
+            from: 0,
+        };
+        let kept = KeptOutput::new(vec![stream], Redactor::default());
+        assert!(kept.streams[0].1.is_none() && !kept.only_computes());
+        let read = kept.collect(&stop(), &Host::new("/", "/")).unwrap().text;
+        assert_eq!(read, "[it wrote nothing]");
     }
 
     #[test]
