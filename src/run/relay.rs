@@ -12,13 +12,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, ioctl_fionread};
-use rustix::pipe::{
-    PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice, tee,
-};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
 
 /// Capacity of the ring, in bytes. Each write of the command takes a whole page of it.
 const RING: usize = 1 << 20;
@@ -36,6 +36,8 @@ pub struct Ring {
     reader: OwnedFd,
     writer: OwnedFd,
     nowhere: Option<OwnedFd>,
+    /// True if it holds no more than the end of what was put into it.
+    cut: Arc<AtomicBool>,
 }
 
 impl Ring {
@@ -55,11 +57,14 @@ impl Ring {
             reader,
             writer,
             nowhere,
+            cut: Arc::default(),
         })
     }
 
     /// Drops the oldest quarter.
     fn make_room(&self) -> io::Result<()> {
+        // Said before it is done: who takes what is left has to know.
+        self.cut.store(true, Ordering::SeqCst);
         let held = usize::try_from(ioctl_fionread(&self.reader)?).unwrap_or(RING);
         let part = (held / 4).max(1);
         let dropped = match &self.nowhere {
@@ -86,28 +91,40 @@ impl Ring {
     }
 }
 
-/// Takes everything out of a ring.
+/// Takes everything out of a ring, but no more than fits in: another thread may be filling it.
 fn take(reader: &OwnedFd) -> Vec<u8> {
     let (mut bytes, mut part) = (Vec::new(), vec![0; 64 * 1024]);
     // Reading ends in EAGAIN, as this process holds the writing end too.
-    while let Ok(length @ 1..) = rustix::io::read(reader, &mut part) {
+    while bytes.len() < RING
+        && let Ok(length @ 1..) = rustix::io::read(reader, &mut part)
+    {
         bytes.extend_from_slice(part.get(..length).unwrap_or_default());
     }
     bytes
 }
 
 /// The reading end of a relay's ring, for another thread than the relay's.
-pub struct RingEnd(OwnedFd);
+pub struct RingEnd {
+    reader: OwnedFd,
+    cut: Arc<AtomicBool>,
+}
 
 impl RingEnd {
-    /// Takes what the ring holds, without its first line, of which a part may be gone.
+    /// Takes what the ring holds, from the beginning of a line. What the relay's thread has not yet
+    /// put into it is missing: only that thread knows how much of the command's pipe is in the ring
+    /// already.
     pub fn end(&self) -> Vec<u8> {
-        let mut bytes = take(&self.0);
-        let is_full = bytes.len() > fcntl_getpipe_size(&self.0).unwrap_or_default() / 2;
-        let line = bytes.iter().position(|byte| *byte == b'\n');
-        bytes.drain(..line.filter(|_| is_full).map_or(0, |newline| newline + 1));
-        bytes
+        let bytes = take(&self.reader);
+        from_a_line(bytes, self.cut.load(Ordering::SeqCst))
     }
+}
+
+/// Removes the rest of a line from the beginning of what is left of a cut ring. It may be the rest
+/// of a secret, and nothing tells any more.
+fn from_a_line(mut bytes: Vec<u8>, is_cut: bool) -> Vec<u8> {
+    let newline = bytes.iter().position(|byte| *byte == b'\n');
+    bytes.drain(..newline.filter(|_| is_cut).map_or(0, |newline| newline + 1));
+    bytes
 }
 
 /// A pipe of the command, and where it leads.
@@ -120,8 +137,6 @@ pub struct Relay {
     owed: usize,
     /// True if the kernel cannot splice into `to`.
     plain: bool,
-    /// True if the ring holds no more than the end of what the command wrote.
-    cut: bool,
 }
 
 /// Reason why a relay pauses.
@@ -163,14 +178,16 @@ impl Relay {
                 ring,
                 owed: 0,
                 plain: false,
-                cut: false,
             },
             theirs,
         ))
     }
 
     pub fn ring_end(&self) -> io::Result<RingEnd> {
-        self.ring.reader.try_clone().map(RingEnd)
+        Ok(RingEnd {
+            reader: self.ring.reader.try_clone()?,
+            cut: Arc::clone(&self.ring.cut),
+        })
     }
 
     /// Passes on until the command has closed its end, nobody reads any more, or `stop` ends.
@@ -263,7 +280,6 @@ impl Relay {
                     if ioctl_fionread(&self.from).is_ok_and(|waiting| waiting > 0) =>
                 {
                     self.ring.make_room().map_err(|_| Errno::IO)?;
-                    self.cut = true;
                 }
                 kept => return kept,
             }
@@ -274,20 +290,20 @@ impl Relay {
     pub fn kept(&mut self) -> Vec<u8> {
         let mut kept = self.ring.take();
         if self.to.is_none() {
-            while self.keep().is_ok_and(|moved| moved > 0) {
+            // The command's pipe holds no more than that. What comes after it is written by
+            // children, which may never stop.
+            let mut moved = 0;
+            while moved < RING
+                && let Ok(more @ 1..) = self.keep()
+            {
+                moved += more;
                 kept.extend(self.ring.take());
             }
         } else if tee(&self.from, &self.ring.writer, CHUNK, SpliceFlags::NONBLOCK).is_ok() {
             // Bytes that are still to be passed on come before new ones, and are kept already.
             kept.extend(self.ring.take().into_iter().skip(self.owed));
         }
-        // The rest of a line may be the rest of a secret, and nothing tells any more.
-        let line = kept
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .filter(|_| self.cut);
-        kept.drain(..line.map_or(0, |newline| newline + 1));
-        kept
+        from_a_line(kept, self.ring.cut.load(Ordering::SeqCst))
     }
 
     /// Passes on what is in the pipe now, however long the reader takes. Returns the rest of the
