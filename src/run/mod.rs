@@ -73,8 +73,8 @@ pub fn run(args: &RunArgs) -> ExitCode {
         Err(why) => CommandEnd::NeverRan(why),
     };
     let (streams, held) = output.kept();
-    watch.ended(&end, streams, &held);
-    watch.deliver(&signals);
+    let until = watch.ended(&end, streams, &held);
+    watch.deliver(&signals, until);
     output.finish(&signals);
     end.pass_on(args)
 }

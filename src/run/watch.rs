@@ -303,9 +303,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Has the end judged and, if it was a crash, caught. The files `held` hold the output.
-    pub fn ended(&mut self, end: &CommandEnd, output: Vec<Stream>, held: &[File]) {
+    /// Has the end judged and, if it was a crash, caught. The files `held` hold the output. Returns
+    /// until when [`Self::deliver`] may wait: the time that was asked for is spent once.
+    pub fn ended(&mut self, end: &CommandEnd, output: Vec<Stream>, held: &[File]) -> Duration {
         let now = Now::read();
+        let until = now.monotonic.saturating_add(self.deliver_within);
         let used = if let CommandEnd::Ended { used, .. } = end {
             *used
         } else {
@@ -320,16 +322,17 @@ impl<'a> Watch<'a> {
         });
         self.keep();
         let host = self.host.clone();
-        guarded("run", &host, || self.catch(now, held));
+        guarded("run", &host, || self.catch(now, until, held));
         if let Some(hooks) = &self.hooks
             && let Ok(Some(taken)) =
                 hooks.take(random::report_id(now), now, Circumstances::default())
         {
             let _ = taken.settle();
         }
+        until
     }
 
-    fn catch(&mut self, now: Now, held: &[File]) -> Result<()> {
+    fn catch(&mut self, now: Now, until: Duration, held: &[File]) -> Result<()> {
         let Some(Armed {
             taken,
             file,
@@ -358,8 +361,8 @@ impl<'a> Watch<'a> {
         };
         drop(file);
         // PID 1 takes the worker with it.
-        let patience = PATIENCE.max(self.deliver_within);
-        let (ended, said) = worker.wait_for_complaints(now.monotonic + patience);
+        let until = until.max(now.monotonic + PATIENCE);
+        let (ended, said) = worker.wait_for_complaints(until);
         let _ = io::stderr().write_all(said.as_bytes());
         match ended {
             Ended::Failed if refuge.is_none() => nudge::deliver(self.places, &LastwordsRun),
@@ -370,8 +373,8 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Sends what there is, for as long as was asked for.
-    pub fn deliver(&self, signals: &Signals) {
+    /// Sends what there is, and waits for that at most until then.
+    pub fn deliver(&self, signals: &Signals, until: Duration) {
         if self.deliver_within.is_zero() {
             return;
         }
@@ -400,7 +403,6 @@ impl<'a> Watch<'a> {
         if started.is_err() {
             return;
         }
-        let until = Now::read().monotonic + self.deliver_within;
         let mut said = [0; 4096];
         while signals.wait_for(&ends, Some(until)) && ends.read(&mut said).is_ok_and(|it| it > 0) {}
     }
