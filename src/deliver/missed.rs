@@ -45,6 +45,7 @@ pub fn look(deliverer: &Deliverer) -> Result<()> {
     let users = jobs.iter().filter_map(|(_, loaded)| uid(loaded, deliverer));
     deliverer.ask_stewards(users);
     let mut before: BTreeMap<String, Expected> = kept()?.into_iter().collect();
+    let mut unwatched = 0;
     for (job, loaded) in &jobs {
         let known: BTreeMap<_, _> = before.extract_if(.., |_, it| it.job == *job).collect();
         // A broken file does not tell when a run is expected.
@@ -59,7 +60,9 @@ pub fn look(deliverer: &Deliverer) -> Result<()> {
             .iter()
             .filter(|(name, it)| known.get(*name) != Some(it))
         {
-            spool.keep(Kept::Expected, name, Some(service))?;
+            if !spool.keep(Kept::Expected, name, Some(service))? {
+                unwatched += 1;
+            }
         }
         before.extend(
             known
@@ -69,6 +72,12 @@ pub fn look(deliverer: &Deliverer) -> Result<()> {
     }
     for name in before.keys() {
         spool.keep(Kept::Expected, name, None::<&Expected>)?;
+    }
+    if unwatched > 0 {
+        deliverer.fail(&format!(
+            "runs of {unwatched} services are expected and not watched: more than {} are too many",
+            Kept::MOST
+        ));
     }
     Ok(())
 }
