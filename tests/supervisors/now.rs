@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Write as _, stdout};
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::support::harness::{Harness, patiently};
 
@@ -56,10 +57,27 @@ pub fn check(supervisor: &str, rows: &[Row], told: impl Fn() -> Vec<String>) {
             let _ = writeln!(table, "| {supervisor} | {} | no message | |", row.event);
         }
     }
+    let clock = clock();
+    for (_, now) in rows.iter().flat_map(|row| of(&told, row.job)) {
+        let since = now
+            .strip_prefix("up again since ")
+            .and_then(|it| it.get(..8));
+        // Around midnight the times of two days cannot be compared.
+        if since.is_some_and(|since| since > clock.as_str() && *clock > *"00:10:00") {
+            let _ = writeln!(wrong, "at {clock}: {now}");
+        }
+    }
     assert!(wrong.is_empty(), "{supervisor}: {wrong}");
     let _ = writeln!(stdout(), "{table}");
     let file = format!("{supervisor}.now.table");
     fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(file), table).unwrap();
+}
+
+/// Returns the time of day in UTC.
+fn clock() -> String {
+    let seconds = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() % 86_400;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
 }
 
 /// Returns the title of each message about a job, without the job's name, and its `Now`.
@@ -78,12 +96,12 @@ fn told_about(machine: &Harness, job: &str) -> usize {
 }
 
 impl Harness {
-    /// Waits until there are so many messages about the job. With `looks` the deliverer looks
-    /// meanwhile, as it does by itself every few seconds or each minute.
-    pub fn wait_for_messages(&self, job: &str, count: usize, looks: bool) {
+    /// Waits until there are so many messages about the job. With `later` the deliverer looks
+    /// meanwhile, as if it were so much later: a busy supervisor may not answer at the first look.
+    pub fn wait_for_messages(&self, job: &str, count: usize, later: Option<&str>) {
         let look = || {
-            if looks {
-                self.look("0s");
+            if let Some(later) = later {
+                self.look(later);
             }
             (told_about(self, job) >= count).then_some(())
         };

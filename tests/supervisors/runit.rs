@@ -271,7 +271,7 @@ fn a_service_outside_of_the_usual_places_is_found_where_its_hooks_ran() {
         let sv = sv.args(["-w", "5", "once"]).arg(&dir);
         sv.stdout(Stdio::null()).status().unwrap().success()
     });
-    machine.wait_for_messages("web", 1, false);
+    machine.wait_for_messages("web", 1, None);
     // One that looks at the same time as another that is an hour ahead sends twice.
     wait_for("the deliverer", || machine.pids_of("deliver").is_empty());
     machine.look("62m");
@@ -435,13 +435,13 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         sv(job, command);
     }
     for job in ["back", "given-up", "once"] {
-        machine.wait_for_messages(job, 1, false);
+        machine.wait_for_messages(job, 1, None);
     }
     fs::write(gate, "").unwrap();
     wait_for("the second life", || {
         machine.markers().contains(&"back".to_owned())
     });
-    machine.wait_for_messages("given-up", 2, true);
+    machine.wait_for_messages("given-up", 2, Some("0s"));
     machine.look("11m");
     machine.look("62m");
     machine.settle_hooks();

@@ -326,13 +326,13 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         svc(job, flag);
     }
     for job in ["back", "given-up", "once"] {
-        machine.wait_for_messages(job, 1, false);
+        machine.wait_for_messages(job, 1, None);
     }
     fs::write(gate, "").unwrap();
     wait_for("the second life", || {
         machine.markers().contains(&"back".to_owned())
     });
-    machine.wait_for_messages("given-up", 2, true);
+    machine.wait_for_messages("given-up", 2, Some("0s"));
     machine.look("11m");
     machine.look("62m");
     machine.settle_hooks();

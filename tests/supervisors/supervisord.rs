@@ -507,11 +507,12 @@ fn each_message_says_how_things_stand_with_the_program_now() {
         supervisord.ctl(&[command, job]);
     }
     for job in ["back", "once"] {
-        machine.wait_for_messages(job, 1, false);
+        machine.wait_for_messages(job, 1, None);
     }
-    machine.wait_for_messages("given-up", 2, false);
-    machine.look("11m");
-    machine.look("62m");
+    machine.wait_for_messages("given-up", 2, None);
+    machine.wait_for_messages("back", 2, Some("11m"));
+    machine.wait_for_messages("given-up", 3, Some("62m"));
+    machine.wait_for_messages("once", 2, Some("62m"));
     machine.settle_hooks();
     now::check("supervisord", &TABLE, || machine.messages());
 }

@@ -74,13 +74,13 @@ fn each_message_says_how_things_stand_with_the_job_now() {
     given_up.begin_start(&[]);
     given_up.wait_for(State::PostStop);
     given_up.wait_for(State::Waiting);
-    machine.wait_for_messages("given-up", 2, true);
+    machine.wait_for_messages("given-up", 2, Some("0s"));
 
     let mut once = machine.job("once", "exec sh -c 'exit 1'\n");
     once.begin_start(&[]);
     once.wait_for(State::PostStop);
     once.wait_for(State::Waiting);
-    machine.wait_for_messages("once", 1, false);
+    machine.wait_for_messages("once", 1, None);
 
     let mut stopped = machine.job("stopped", SERVE);
     stopped.start();

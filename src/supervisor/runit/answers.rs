@@ -19,6 +19,9 @@ use crate::supervisor::supervise::{Described, HookInput, Subject};
 /// Directories in which services are kept.
 const DIRS: [&str; 4] = ["/etc/sv", "/etc/service", "/var/service", "/service"];
 
+/// runit counts no leap seconds: its TAI is as far ahead of Unix time as in 1972.
+const AHEAD: u64 = 10;
+
 pub struct Runit;
 
 impl Supervise for Runit {
@@ -62,6 +65,7 @@ impl Supervise for Runit {
             is_up,
             is_wanted,
             self.name(),
+            AHEAD,
         ))
     }
 

@@ -96,16 +96,18 @@ pub fn account(
 
 /// Reads how things stand with a service from its status, whose first bytes say since when.
 ///
-/// `is_up` and `is_wanted` are what the rest of the status says.
+/// `is_up` and `is_wanted` are what the rest of the status says. Its stamp is `ahead` seconds ahead
+/// of Unix time.
 pub fn condition(
     status: &[u8],
     is_up: Option<bool>,
     is_wanted: Option<bool>,
     by: &'static str,
+    ahead: u64,
 ) -> Condition {
     match (is_up, is_wanted) {
         (Some(true), _) => Condition::Up {
-            since: status.first_chunk().and_then(|stamp| tai64(*stamp)),
+            since: status.first_chunk().and_then(|stamp| tai64(*stamp, ahead)),
         },
         (Some(false), Some(true)) => Condition::Restarting {
             by: Supervisor::new(by),
@@ -118,10 +120,12 @@ pub fn condition(
     }
 }
 
-/// Reads a TAI64 stamp, as the supervisors write it: 10 s ahead of Unix time, after 2^62.
-fn tai64(stamp: [u8; 8]) -> Option<Timestamp> {
+/// Reads a TAI64 stamp, which is after 2^62 and so many seconds ahead of Unix time.
+fn tai64(stamp: [u8; 8], ahead: u64) -> Option<Timestamp> {
     let seconds = u64::from_be_bytes(stamp);
-    seconds.checked_sub((1 << 62) + 10).map(Timestamp::of_unix)
+    seconds
+        .checked_sub((1 << 62) + ahead)
+        .map(Timestamp::of_unix)
 }
 
 /// Reads the supervisor's status of the service that has ended so; empty if there is none. The
@@ -162,8 +166,9 @@ fn trusted(dir: &Path, host: &Host) -> Option<PathBuf> {
         let Ok(found) = fs::symlink_metadata(dir) else {
             return false;
         };
-        // In a sticky directory nobody can move what belongs to another.
-        let is_closed = found.mode() & 0o022 == 0 || found.mode() & 0o1000 != 0;
+        // In a sticky directory nobody can move what belongs to another, but anybody can make it.
+        let is_sticky = found.mode() & 0o1000 != 0 && dir != real;
+        let is_closed = found.mode() & 0o022 == 0 || is_sticky;
         found.is_dir() && [0, ours].contains(&found.uid()) && is_closed
     };
     (is_plain && real.ancestors().all(is_ours)).then(|| dir.to_owned())
