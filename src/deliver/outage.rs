@@ -98,10 +98,11 @@ impl Outage {
     }
 
     /// Returns true if a crash with this id is later than the latest one that is known. Ids go by
-    /// the clock: one of the future was made before the clock was set back.
-    pub fn is_news(&self, id: &ReportId, now: Timestamp) -> bool {
-        self.about.id < *id
-            || self.about.id != *id && ahead(self.about.stop.stopped_at, now).is_some()
+    /// the clock: one of the future was made before the clock was set back. If that one `waits` with
+    /// the others, their order is right.
+    pub fn is_news(&self, id: &ReportId, waits: impl FnOnce() -> bool, now: Timestamp) -> bool {
+        let was_set_back = || ahead(self.about.stop.stopped_at, now).is_some() && !waits();
+        self.about.id < *id || was_set_back()
     }
 
     /// Counts times of the future as now, and the next reminder from there: the clock was set back
@@ -283,7 +284,7 @@ mod tests {
     fn after_the_clock_is_set_back_reminders_go_on_and_a_new_crash_is_news() {
         let mut outage = Outage::new(sample());
         let (ahead, back) = (at(600), at(30));
-        outage.about.stop.stopped_at = ahead;
+        (outage.about.id, outage.about.stop.stopped_at) = (ReportId::new(ahead, 2), ahead);
         assert_eq!(outage.decide(&down(), false, true, ahead), NextStep::Tell);
         outage.tell(HOUR, ahead);
         assert!(!outage.is_to_ask(at(91)));
@@ -291,10 +292,10 @@ mod tests {
         assert!(!outage.is_to_ask(at(89)) && outage.is_to_ask(at(91)));
         assert_eq!(outage.lately(at(91)), 0);
         let earlier = ReportId::new(back, 1);
-        assert!(outage.is_news(&earlier, back));
-        assert!(!outage.is_news(&outage.about.id, back));
+        assert!(outage.is_news(&earlier, || false, back));
+        assert!(!outage.is_news(&earlier, || true, back));
         outage.about.stop.stopped_at = back;
-        assert!(!outage.is_news(&ReportId::new(at(0), 1), back));
+        assert!(!outage.is_news(&ReportId::new(at(0), 1), || false, back));
     }
 
     #[test]

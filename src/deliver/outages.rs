@@ -48,9 +48,10 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
     for item in pass.items() {
         let Some(name) = &item.outage else { continue };
         crashes.entry(name).or_default().push(item);
-        let is_news = outages
-            .get(name)
-            .is_none_or(|outage| outage.is_news(&item.id, now.wall));
+        let is_news = outages.get(name).is_none_or(|outage| {
+            let waits = || pass.items().any(|it| it.id == outage.about.id);
+            outage.is_news(&item.id, waits, now.wall)
+        });
         if is_news && let Some(report) = pass::read(deliverer, &item.id) {
             let about = bare(report);
             let others = || outages.values().filter(|it| it.about.user == about.user);
