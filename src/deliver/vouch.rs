@@ -18,6 +18,8 @@ pub fn prepare(report: &mut Report, user: Option<u32>, deliverer: &Deliverer) {
     loaded.redactor.report(report);
     let Some(uid) = user else { return };
     pending::disown(report);
+    // Root would look there.
+    report.stop.directory = None;
     report.user_name = accounts::of(uid, &deliverer.host).map(|account| account.name);
     if names(&loaded, uid, &deliverer.host) {
         adopt(report, loaded, deliverer);
@@ -41,6 +43,7 @@ pub fn prepare_from_chroot(report: &mut Report, uid: u32, chroot: &Path, deliver
     let loaded = config::load(&deliverer.places.config, &report.stop.job);
     loaded.redactor.report(report);
     pending::disown(report);
+    report.stop.directory = None;
     let account = accounts::of(uid, &deliverer.host);
     let name = account.map_or_else(|| uid.to_string(), |account| account.name);
     report.user_name = Some(format!("{name} in {}", chroot.display()));

@@ -169,7 +169,8 @@ impl Draft {
     fn is_ours(&self) -> bool {
         match fs::metadata(&self.path) {
             Ok(found) if found.is_file() => {
-                fs::read_to_string(&self.path).is_ok_and(|text| text.contains(OURS))
+                let has = |text: Vec<u8>| text.windows(OURS.len()).any(|it| it == OURS.as_bytes());
+                fs::read(&self.path).is_ok_and(has)
             }
             _ => self.path.symlink_metadata().is_ok(),
         }
