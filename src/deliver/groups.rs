@@ -163,7 +163,9 @@ impl Talk<'_, '_> {
             return Ok(Advance::default());
         };
         // Another deliverer may have advanced it before this one had the lock.
-        let before = spool.group(self.sink, self.name);
+        let before = spool
+            .group(self.sink, self.name)
+            .context("cannot read what it has been told")?;
         let mut next = self.next(before.clone())?;
         if !lock.lives_for(PATIENCE, self.deliverer.now().monotonic)? {
             return Ok(Advance::default());
@@ -282,6 +284,10 @@ impl Talk<'_, '_> {
     /// Returns the signs that the services that crashed are well again. Where a run is expected to
     /// end well, that it has begun is none.
     fn signs(&self, user: Option<u32>, talk: &Thread) -> BTreeMap<Service, Sign> {
+        // A crash that was not read yet may be later than the sign.
+        if !self.pass.is_whole {
+            return BTreeMap::new();
+        }
         let Deliverer { signs, .. } = self.deliverer;
         let now = self.deliverer.now();
         let sign = |service: &Service| {

@@ -34,7 +34,7 @@ pub fn take_over(deliverer: &Deliverer) -> Result<()> {
         let job = &about.stop.job;
         let name = by_whom(job, about.user);
         let old_name = by_whom(&format!("{job}\0{}", about.fingerprint), about.user);
-        let kept: Option<Conversation> = spool.group(&sink, &name);
+        let kept: Option<Conversation> = spool.group(&sink, &name)?;
         let mut kept = kept.unwrap_or_else(|| Conversation {
             sink: sink.clone(),
             name: name.clone(),

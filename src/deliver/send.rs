@@ -34,15 +34,8 @@ pub fn send(
         .map(|item| (item, pass.config(&item.job)))
         .collect();
     for (item, config) in &configs {
-        let due = due(deliverer, item, config, told_singly);
-        // One report's trouble is no other's.
-        let due = due.unwrap_or_else(|why| {
-            let id = &item.id;
-            deliverer.fail(&format!(
-                "{id} waits: cannot read what was done with it: {why}"
-            ));
-            Vec::new()
-        });
+        // One report's trouble is no other's. The end of the pass says which it is.
+        let due = due(deliverer, item, config, told_singly).unwrap_or_default();
         if !due.is_empty() && is_complete(deliverer, item, config) {
             for Route { key, sink } in due {
                 queues.entry(key).or_default().push((item, sink));
@@ -208,7 +201,9 @@ fn send_queue(
             let is_down = report.now.as_ref().is_some_and(Condition::is_down)
                 || report.verdict == Verdict::Missed;
             ledger.said_down = is_down && ledger.was_sent();
+            // Some file systems take new room to write a file anew.
             room.write(&ledger)
+                .or_else(|_| spool.write_ledger(&item.id, key, &ledger))
                 .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
         }
         if !is_ours {

@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use serde::Serialize;
 
@@ -70,8 +71,10 @@ impl Spool {
     }
 
     /// Keeps what `sink` has done with this report.
+    ///
+    /// Where the disk is full, the ballast is given up for it.
     pub fn write_ledger(&self, id: &ReportId, sink: &SinkKey, ledger: &Ledger) -> io::Result<()> {
-        self.write_state(id, &ledger_name(sink), ledger)
+        self.with_ballast(|| self.write_state(id, &ledger_name(sink), ledger))
     }
 
     /// Sets the room aside that a ledger takes. What is sent after that is never sent again because
@@ -126,8 +129,8 @@ impl LedgerDraft {
 
     fn new(dir: &Path, name: &str) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let draft = dir.join(format!(".{name}"));
-        // Two deliverers write different files here: each holds its sink's lock.
+        // Another deliverer may take over from one that is stopped in the middle of a try.
+        let draft = dir.join(format!(".{name}.{}", process::id()));
         let _ = fs::remove_file(&draft);
         let mut file = OpenOptions::new()
             .write(true)

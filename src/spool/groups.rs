@@ -6,9 +6,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::read::may_pass;
 use super::{Ledger, Spool, commit, ledger_name, list, read_state};
 use crate::draft;
 use crate::names;
@@ -42,11 +44,19 @@ impl Spool {
         bytes
     }
 
-    /// Returns what is kept of this sink and group; `None` if that is nothing or cannot be read or
-    /// understood.
-    pub fn group<T: DeserializeOwned>(&self, sink: &SinkKey, group: &str) -> Option<T> {
-        let path = self.groups_of(sink).join(names::encode(group));
-        read_state(&path).ok().flatten()
+    /// Returns what is kept of this sink and group; `None` if that is nothing, is no file, or cannot
+    /// be understood.
+    ///
+    /// # Errors
+    /// If the kernel does not let it be read now. It must not be taken for nothing, and be lost.
+    pub fn group<T: DeserializeOwned>(&self, sink: &SinkKey, group: &str) -> io::Result<Option<T>> {
+        match read_state(&self.groups_of(sink).join(names::encode(group))) {
+            // A link is no file of ours either.
+            Err(why) if !may_pass(&why) || Errno::from_io_error(&why) == Some(Errno::LOOP) => {
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     /// Keeps it. The caller holds the sink's lock.

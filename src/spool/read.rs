@@ -125,7 +125,7 @@ fn read_entry(path: &Path, owners: &[u32]) -> io::Result<Vec<u8>> {
 /// Returns true if an error says nothing about the file: the kernel refused a call, or no memory
 /// was left. The kernel may refuse anything for a moment: no descriptors are left, the disk fails,
 /// a security module changes its rules. Errors in our own words come from facts about the file.
-fn may_pass(error: &io::Error) -> bool {
+pub(super) fn may_pass(error: &io::Error) -> bool {
     error.raw_os_error().is_some()
         || matches!(
             error.kind(),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::support::harness::{Harness, SERVE, names_in, wait_for};
+use crate::support::harness::{Harness, SERVE, names_in, wait_for, wait_for_some};
 use crate::support::upstart::State;
 
 /// Returns the config of a sink that adds each report's id to `told`, and exits with the code in
@@ -243,12 +243,14 @@ fn a_deliverer_that_cannot_lock_a_sink_says_so_and_fails() {
     sinks(&machine, &[noting(&machine, "pager")]);
     behave(&machine, "pager", 1);
     crash(&machine);
-    machine.settle();
     let locks = machine.spool.join("lock");
-    let lock = names_in(&locks)
-        .into_iter()
-        .find(|it| it.starts_with("to-"));
-    let lock = locks.join(lock.unwrap());
+    let of_sink = || {
+        names_in(&locks)
+            .into_iter()
+            .find(|it| it.starts_with("to-"))
+    };
+    let lock = locks.join(wait_for_some("the sink's lock", of_sink));
+    machine.settle();
     // As on a disk without room, no lock can be had.
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();

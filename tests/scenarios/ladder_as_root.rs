@@ -180,11 +180,18 @@ fn a_crash_on_a_full_disk_is_told_at_once_and_only_once() {
     // There may be no room for everything that a look keeps.
     let look = || machine.command("deliver").output().unwrap();
     look();
+    let lines = || {
+        fs::read_to_string(&told)
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
+    assert_eq!(lines(), 1, "it is told while the disk is full");
     disk.fill();
     (0..3).for_each(|_| drop(look()));
     disk.empty();
     deliver(&machine);
-    assert_eq!(fs::read_to_string(told).unwrap().lines().count(), 1);
+    assert_eq!(lines(), 1);
     assert_eq!(names_in(&machine.spool.join("new")), [""; 0]);
 }
 
