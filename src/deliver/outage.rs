@@ -98,8 +98,8 @@ impl Outage {
     }
 
     /// Returns true if a crash with this id is later than the latest one that is known. Ids go by
-    /// the clock: one of the future was made before the clock was set back. If that one `waits` with
-    /// the others, their order is right.
+    /// the clock: one of the future was made before the clock was set back. If that one `waits`
+    /// with the others, their order is right.
     pub fn is_news(&self, id: &ReportId, waits: impl FnOnce() -> bool, now: Timestamp) -> bool {
         let was_set_back = || ahead(self.about.stop.stopped_at, now).is_some() && !waits();
         self.about.id < *id || was_set_back()

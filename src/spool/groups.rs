@@ -44,8 +44,8 @@ impl Spool {
         bytes
     }
 
-    /// Returns what is kept of this sink and group; `None` if that is nothing, is no file, or cannot
-    /// be understood.
+    /// Returns what is kept of this sink and group; `None` if that is nothing, is no file, or
+    /// cannot be understood.
     ///
     /// # Errors
     /// If the kernel does not let it be read now. It must not be taken for nothing, and be lost.
