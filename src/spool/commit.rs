@@ -6,10 +6,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process;
 
 use serde::Serialize;
 
+use super::lock::is_at;
 use super::{Ledger, Place, Spool, entry, ledger_name};
 use crate::draft;
 use crate::report::{Report, ReportId, Section, SinkKey};
@@ -129,8 +129,8 @@ impl LedgerDraft {
 
     fn new(dir: &Path, name: &str) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        // Another deliverer may take over from one that is stopped in the middle of a try.
-        let draft = dir.join(format!(".{name}.{}", process::id()));
+        // One that a killed deliverer has left makes way.
+        let draft = dir.join(format!(".{name}"));
         let _ = fs::remove_file(&draft);
         let mut file = OpenOptions::new()
             .write(true)
@@ -152,8 +152,11 @@ impl LedgerDraft {
         self.file.write_all_at(&json, 0)?;
         self.file.set_len(json.len() as u64)?;
         self.file.sync_all()?;
-        if let Some(draft) = &self.draft {
+        if let Some(draft) = self.draft.as_ref().filter(|draft| is_at(&self.file, draft)) {
             fs::rename(draft, &self.path)?;
+        } else {
+            // Another deliverer took over while this one was stopped in the middle of a try.
+            return Err(io::ErrorKind::NotFound.into());
         }
         self.draft = None;
         sync_dir(self.path.parent().unwrap_or(Path::new("/")))
@@ -162,7 +165,7 @@ impl LedgerDraft {
 
 impl Drop for LedgerDraft {
     fn drop(&mut self) {
-        if let Some(draft) = &self.draft {
+        if let Some(draft) = self.draft.as_ref().filter(|draft| is_at(&self.file, draft)) {
             let _ = fs::remove_file(draft);
         }
     }

@@ -143,7 +143,7 @@ fn write_until(file: &File, patience: Duration, monotonic: Duration) -> io::Resu
 }
 
 /// Returns true if this file is the one under that name.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     let (ours, there) = (file.metadata(), fs::symlink_metadata(path));
     ours.ok()
         .zip(there.ok())
