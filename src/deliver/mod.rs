@@ -21,6 +21,7 @@ mod condition;
 mod conversation;
 mod deliverer;
 pub mod expected;
+mod finish;
 mod flood;
 mod groups;
 mod journals;
@@ -54,17 +55,14 @@ use clap::Args;
 
 use crate::catch::nudge;
 use crate::clock::Now;
-use crate::config::{EX_CONFIG, Loaded};
-use crate::deliver::notices::Notice;
-use crate::notice;
+use crate::config::EX_CONFIG;
 use crate::places::Places;
-use crate::report::{Audience, SinkKey};
 use crate::sinks::exec;
-use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
+use crate::spool::{Lock, Place, Spool, TakeOver};
 use deliverer::Deliverer;
 pub(crate) use deliverer::sink_lock;
 pub(crate) use groups::{Counted, counted};
-use pass::{Item, Items, Pass};
+use pass::{Items, Pass};
 use signs::Signs;
 
 /// How often `--watch` looks.
@@ -325,7 +323,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
             deliverer.fail(&format!("cannot find out which services are down: {why:#}"));
             None
         });
-        let news = finish(deliverer, &pass, down.is_some())?
+        let news = finish::finish(deliverer, &pass, down.is_some())?
             + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
         if pass.is_whole && taken + groups.changes + down.unwrap_or(0) + tries + news == 0 {
             return Ok(if pass.waits_for_config() {
@@ -389,120 +387,4 @@ fn with_help<T>(deliverer: &Deliverer, take_over: impl FnOnce(&TakeOver) -> T) -
         monotonic: deliverer.now().monotonic,
         say: &|line| deliverer.say(line),
     })
-}
-
-/// Moves the reports that are settled with every sink to `done/` or `dead/`. Returns the number of
-/// notices made. If `is_noted` is false, nobody may have noted yet who has died: reports that say
-/// so stay for the next look.
-fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usize> {
-    let (mut done, mut dead, mut news) = (Vec::new(), Vec::new(), 0);
-    for item in pass.items() {
-        if !is_noted && item.outage.is_some() {
-            continue;
-        }
-        let config = pass.config(&item.job);
-        if config.is_broken() {
-            deliverer.say(&format!(
-                "{} waits: the config of {} is broken, and some who are to be told may not be known; `lastwords check` \
-                 says what is wrong",
-                item.id, item.service
-            ));
-            continue;
-        }
-        match settled(deliverer, pass, item, &config, &mut news) {
-            Ok(Place::Done) => done.push(item.id.clone()),
-            Ok(Place::Dead) => dead.push(item.id.clone()),
-            Ok(Place::New) => {}
-            // One report's trouble is no other's.
-            Err(why) => deliverer.fail(&format!(
-                "{} waits: cannot read what was done with it: {why:#}",
-                item.id
-            )),
-        }
-    }
-    deliverer
-        .spool
-        .finish(&done, Place::Done)
-        .context("cannot move reports to done/")?;
-    deliverer
-        .spool
-        .finish(&dead, Place::Dead)
-        .context("cannot move reports to dead/")?;
-    Ok(news)
-}
-
-/// Returns where a report belongs now. Adds the number of notices made to `news`.
-fn settled(
-    deliverer: &Deliverer,
-    pass: &Pass,
-    item: &Item,
-    config: &Loaded,
-    news: &mut usize,
-) -> Result<Place> {
-    let mut place = Place::Done;
-    for route in item.routes(config) {
-        let ledger = deliverer.spool.ledger(&item.id, &route.key)?;
-        match &ledger.outcome {
-            None => place = Place::New,
-            Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => {}
-            Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => {
-                *news += tell_of_failure(deliverer, pass, item, &route.key, &ledger)?;
-                place = dead(place);
-            }
-            Some(Outcome::Dropped { .. }) => place = dead(place),
-        }
-    }
-    Ok(place)
-}
-
-/// Returns where a report belongs that one sink will never take, if it belonged here so far.
-fn dead(place: Place) -> Place {
-    match place {
-        Place::New => Place::New,
-        Place::Done | Place::Dead => Place::Dead,
-    }
-}
-
-/// Tells the other sinks that a sink has not taken a report. There is no notice about a notice,
-/// which might not be taken either.
-fn tell_of_failure(
-    deliverer: &Deliverer,
-    pass: &Pass,
-    item: &Item,
-    key: &SinkKey,
-    ledger: &Ledger,
-) -> Result<usize> {
-    let detail = match &ledger.outcome {
-        Some(Outcome::Refused { why }) => format!("it refused it for good: {why}"),
-        Some(Outcome::GaveUp { why }) => format!("it was tried for five days: {why}"),
-        _ => return Ok(0),
-    };
-    if item.is_notice {
-        return Ok(0);
-    }
-    let notice = Notice {
-        about: &format!("failure\0{}", key.encode()),
-        at: ledger.last_try.unwrap_or(deliverer.now().wall),
-        sentence: format!(
-            "{key} has not taken the report {} about {}",
-            item.id, item.service
-        ),
-        detail,
-        job: &item.job,
-        to: Audience::AllBut(key.clone()),
-    };
-    let nobody = pass
-        .config(&item.job)
-        .all_routes(&item.job)
-        .iter()
-        .all(|route| route.key == *key);
-    let line = format!("{}: {}", notice.sentence, notice.detail);
-    let told = notices::tell(&deliverer.spool, &deliverer.host, notice)?;
-    if nobody && told > 0 {
-        notice::say(
-            &deliverer.host,
-            &format!("{line} (no other sink is configured that could tell)"),
-        );
-    }
-    Ok(told)
 }
