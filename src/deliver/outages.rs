@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::clock::Now;
-use crate::config;
 use crate::deliver::condition;
 use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
@@ -80,13 +79,14 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
     let first = usize::try_from(now.monotonic.subsec_micros()).unwrap_or_default();
     let first = first % outages.len().max(1);
     outages.rotate_left(first);
+    let remind = |outage: &Outage| pass.config(&outage.about.stop.job).job.remind;
     for (name, mut outage) in outages {
         let mut is_kept = !outage.is_forgotten(now.wall);
         let mut says_so = false;
-        if !outage.is_told && outage.about.verdict == Verdict::Missed {
+        let is_missed = outage.about.verdict == Verdict::Missed;
+        if !outage.is_told && is_missed {
             // The message about the missing run says so, however late it is.
-            let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
-            outage.said_so(loaded.job.remind, now.wall);
+            outage.said_so(remind(&outage), now.wall);
         } else if !outage.is_told {
             let known = crashes.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             // One that has come since this pass was read may say it, too.
@@ -98,17 +98,13 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
             }
             // In this order: another deliverer may be sending it.
             if was_said(deliverer, latest)? {
-                let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
-                outage.said_so(loaded.job.remind, now.wall);
+                outage.said_so(remind(&outage), now.wall);
             }
         }
         // A missing run is over with the next good end, which nobody has to be asked about.
-        let may_be_over = outage.about.verdict == Verdict::Missed;
-        let is_to_ask = outage.is_to_ask(now.wall) || may_be_over;
+        let is_to_ask = outage.is_to_ask(now.wall) || is_missed;
         if asks && is_to_ask && Now::read().monotonic < until {
-            let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
-            let remind = loaded.job.remind;
-            let condition = if outage.about.verdict == Verdict::Missed {
+            let condition = if is_missed {
                 missed::condition(&outage.about, deliverer)?
             } else {
                 condition::of_service(&outage.about, deliverer)
@@ -120,7 +116,7 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
                 NextStep::Wait => {}
                 NextStep::Tell => {
                     made += tell(deliverer, &outage)?;
-                    outage.tell(remind, now.wall);
+                    outage.tell(remind(&outage), now.wall);
                     *lately += 1;
                 }
             }
