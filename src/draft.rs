@@ -62,19 +62,24 @@ pub fn exchange(
     })
 }
 
+/// Begins a draft: a new, empty file (mode 0600), in place of one that a killed process has left.
+pub fn begin(draft: &Path) -> io::Result<File> {
+    // It is in the way of O_EXCL.
+    let _ = fs::remove_file(draft);
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)
+}
+
 fn write(
     draft: &Path,
     prepare: impl FnOnce(&mut File) -> io::Result<()>,
     place: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<File> {
-    // A draft that a killed process has left is in the way of O_EXCL.
-    let _ = fs::remove_file(draft);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(draft)?;
+    let mut file = begin(draft)?;
     match prepare(&mut file).and_then(|()| place()) {
         Ok(()) => Ok(file),
         Err(why) => {

@@ -2,9 +2,9 @@
 //! file fsync, rename, directory fsync. An fsync that failed is never tried again on the same file:
 //! the kernel may call it clean while the disk has old data.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -117,8 +117,8 @@ impl Spool {
 
 /// Room on the disk for a ledger that is not known yet.
 pub struct LedgerDraft {
-    /// `None` once it is written.
-    draft: Option<PathBuf>,
+    /// Where the file is, unless another deliverer took over while this one was stopped.
+    draft: PathBuf,
     path: PathBuf,
     file: File,
 }
@@ -129,44 +129,34 @@ impl LedgerDraft {
 
     fn new(dir: &Path, name: &str) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        // One that a killed deliverer has left makes way.
         let draft = dir.join(format!(".{name}"));
-        let _ = fs::remove_file(&draft);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        let this = Self {
-            draft: Some(draft),
+        let room = Self {
+            file: draft::begin(&draft)?,
             path: dir.join(name),
-            file: file.try_clone()?,
+            draft,
         };
-        file.write_all(&[b' '; Self::ROOM])?;
-        Ok(this)
+        room.file.write_all_at(&[b' '; Self::ROOM], 0)?;
+        Ok(room)
     }
 
     /// Puts the ledger in its place: after this it survives the machine.
-    pub fn write(mut self, ledger: &Ledger) -> io::Result<()> {
+    pub fn write(self, ledger: &Ledger) -> io::Result<()> {
         let json = serde_json::to_vec(ledger)?;
         self.file.write_all_at(&json, 0)?;
         self.file.set_len(json.len() as u64)?;
         self.file.sync_all()?;
-        if let Some(draft) = self.draft.as_ref().filter(|draft| is_at(&self.file, draft)) {
-            fs::rename(draft, &self.path)?;
-        } else {
-            // Another deliverer took over while this one was stopped in the middle of a try.
+        if !is_at(&self.file, &self.draft) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        self.draft = None;
+        fs::rename(&self.draft, &self.path)?;
         sync_dir(self.path.parent().unwrap_or(Path::new("/")))
     }
 }
 
 impl Drop for LedgerDraft {
     fn drop(&mut self) {
-        if let Some(draft) = self.draft.as_ref().filter(|draft| is_at(&self.file, draft)) {
-            let _ = fs::remove_file(draft);
+        if is_at(&self.file, &self.draft) {
+            let _ = fs::remove_file(&self.draft);
         }
     }
 }
