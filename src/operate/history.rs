@@ -57,7 +57,8 @@ impl Entries {
         let count = self.in_memory;
         (count > 0).then(|| {
             format!(
-                "reports in memory only: {count}; the spool's disk has not taken them, and a reboot would lose them"
+                "reports in memory only: {count}; the spool's disk has not taken them, and a \
+                 reboot would lose them"
             )
         })
     }

@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn a_terminal_sees_no_control_and_a_program_sees_no_difference() {
-        let hostile = "\u{1b}[2J\u{9b}31m\u{7f}\u{202e}txt.exe\u{2066}\u{feff}\u{e0041}\u{e0100}\u{3164}\"\\\n\té🦀";
+        let hostile = "\u{1b}[2J\u{9b}31m\u{7f}\u{202e}txt.exe\u{2066}\u{feff}\u{e0041}\u{e0100}\
+                       \u{3164}\"\\\n\té🦀";
         let value = serde_json::json!({ "name": hostile, "list": [1, hostile] });
         for json in [value.to_string(), format!("{value:#}")] {
             let shown = escaped(&json);

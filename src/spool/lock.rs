@@ -100,9 +100,6 @@ impl Lock {
 /// Locks the file. Returns `None` if another process has locked it. A new file promises a sign of
 /// life before anybody holds it, so that a process that is stopped before its first promise is not
 /// waited for either.
-///
-/// A new file says until when its holder will have shown a sign of life before anybody holds it:
-/// who is stopped between that and its first word is not waited for either.
 fn take(path: &Path, monotonic: Option<Duration>) -> io::Result<Option<Lock>> {
     // Another process may have replaced the file between our open and our lock, but not again and
     // again.

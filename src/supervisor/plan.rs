@@ -185,7 +185,8 @@ impl Draft {
             Ok(_) if self.how == How::KeepOurs => {
                 ensure!(
                     self.is_ours(),
-                    "something else is there, with no word of lastwords: move it away, or put the text into it yourself"
+                    "something else is there, with no word of lastwords: move it away, or put the \
+                     text into it yourself"
                 );
                 Ok(ALREADY)
             }

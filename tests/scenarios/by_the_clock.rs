@@ -175,7 +175,7 @@ fn each_missing_run_is_one_message_with_its_own_moment() {
     deliver(&machine, 0);
     run(&machine, 0);
     deliver(&machine, 0);
-    // What the hooks left of that run would make it younger again.
+    // Traces of that run would make it younger again.
     fs::remove_dir_all(&machine.run).unwrap();
     age(&machine, 30);
     deliver(&machine, 0);

@@ -52,7 +52,7 @@ pub fn stack(spot: &Spot) -> Option<Finding> {
         || name.to_owned(),
         |function| format!("{name} in {function}"),
     );
-    // Who aborts says why right before.
+    // A program that aborts says why right before.
     let above = at.checked_sub(1).and_then(|above| lines.get(above));
     let said = above.filter(|line| {
         let aborts_itself = name == "SIGABRT" && !is_sent(line_text(lines, quoted));
