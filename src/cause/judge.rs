@@ -116,14 +116,15 @@ fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// Returns true if a process that said this may have ended with this exit. A wrapper ends in
-/// its own way, so behind a wrapper any exit fits.
+/// its own way, so behind a wrapper any exit fits, unless somebody spoke between the two.
 fn fits(tail: &Tail, finding: &Finding) -> bool {
     let wrapped = || {
+        let mut after = tail.after(finding.lines.end);
         matches!(tail.scene.exit, Exit::Code(1))
             && finding.proof == Proof::LastWords
-            && tail
-                .after(finding.lines.end)
-                .any(|unit| unit.remark == Some(Remark::Epilogue))
+            && after
+                .find(|unit| unit.remark != Some(Remark::Closing))
+                .is_some_and(|unit| unit.remark == Some(Remark::Epilogue))
     };
     finding.fits(tail.scene.exit) || wrapped()
 }

@@ -10,7 +10,7 @@ use super::phrases::{is_unset, names_errno};
 use super::weight::{Weight, is_work, weight};
 use crate::cause::aftermath::{Remark, is_banner, is_over, names_exit, tells_exit};
 use crate::cause::entry::LogLevel;
-use crate::cause::finding::Finding;
+use crate::cause::finding::{ExpectedExit, Finding};
 use crate::cause::handled::is_handled;
 use crate::cause::lexicon::{Sense, is_generic};
 use crate::cause::prefix::is_of_compose;
@@ -241,8 +241,12 @@ impl<'a> Burst<'a> {
                 && !before.is_some_and(|it| it.senses().is_handled())
                 && !line.is_some_and(|it| self.tail.is_of_another(it))
         };
+        // A shell goes on after a command that it cannot run.
+        let is_survived = |error: &Finding| {
+            self.objects() && is_of_command(error) && !error.fits(self.tail.scene.exit)
+        };
         match unit.error.filter(own) {
-            Some(_) if self.is_last() => {
+            Some(error) if self.is_last() && !is_survived(error) => {
                 self.push(unit.lines.start, Weight::Complaint);
             }
             _ => self.ordinary += usize::from(self.said.is_empty()),
@@ -370,6 +374,12 @@ impl<'a> Burst<'a> {
         let line = self.tail.lines.get(said.index);
         line.is_some_and(|line| line.senses().has(Sense::CannotStart))
     }
+}
+
+/// Returns true if a shell says that it cannot run a command; see "Exit Status" in bash(1).
+fn is_of_command(error: &Finding) -> bool {
+    let is_shells = |end: &ExpectedExit| matches!(end, ExpectedExit::Code(126 | 127));
+    !error.ends.is_empty() && error.ends.iter().all(is_shells)
 }
 
 /// Returns true if a supervisor speaks of an end or a start, outside of the service's own log.
