@@ -139,6 +139,8 @@ pub fn type_of(error: &str) -> String {
 static VARYING: LazyLock<Option<bytes::Regex>> = LazyLock::new(|| {
     bytes::Regex::new(
         r#"(?x-u) \b [0-9a-fA-F]{8} (?: - [0-9a-fA-F]{4} ){3} - [0-9a-fA-F]{12} \b
+              # An error's words are quoted by klog and in logfmt.
+              | (?P<said> \b (?: err | error | reason | msg ) =" )
               | (?P<host> \b [a-z]{2,8}:// [^\x20\t\r\n/'"`)\]}>,;]* ) (?: / [^\x20\t\r\n'"`)\]}>,;]* )?
               | (?P<open> ^ | [\s(\[{<=:,;|] )
                 (?: (?P<quoted> '[^']*' | "[^"]*" | `[^`]*`
@@ -161,7 +163,7 @@ pub fn template_of(error: &str, keeps_names: bool) -> String {
     let replace = |found: &Captures| {
         let part = |name| found.name(name).map_or(&b""[..], |part| part.as_bytes());
         let whole = part("id").is_empty() || part("id").len() >= SHORTEST_ID;
-        if !whole || keeps_names && !part("quoted").is_empty() {
+        if !whole || !part("said").is_empty() || keeps_names && !part("quoted").is_empty() {
             return found[0].to_owned();
         }
         [part("host"), part("open"), "…".as_bytes()].concat()
@@ -318,6 +320,10 @@ mod tests {
             ),
             ("user=alice is gone", "user=bob is gone"),
             (
+                "\"command failed\" err=\"no plan of /a/b (user='bob')\" id=\"a\"",
+                "\"command failed\" err=\"no plan of /c (user='alice')\" id=\"b\"",
+            ),
+            (
                 "late since Mon Nov 2 10:11:12 2026",
                 "late since Sun Feb 22 01:02:03 2027",
             ),
@@ -345,6 +351,10 @@ mod tests {
                 "GET http://10.0.0.1:81/a failed",
             ),
             ("python3 is too old", "python is too old"),
+            (
+                "\"command failed\" err=\"open /a: no such file or directory\"",
+                "\"command failed\" err=\"open /a: permission denied\"",
+            ),
         ] {
             assert_ne!(
                 template_of(one, false),

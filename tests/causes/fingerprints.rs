@@ -93,7 +93,7 @@ fn another_type_or_place_makes_another_fingerprint() {
 }
 
 /// Samples that are one crash, though their lines differ.
-const SAME: [&[&str]; 11] = [
+const SAME: [&[&str]; 10] = [
     // The limit of a group of processes is no part of the cause.
     &[
         "go-oomkill",
@@ -108,8 +108,6 @@ const SAME: [&[&str]; 11] = [
     &["node-econnrefused", "node-nest-typeorm", "node-pg-refused"],
     // Names in quotes, paths and ids vary; so do addresses to listen on.
     &["etcd-bootstrapped", "go-etcd-bootstrapped"],
-    // klog puts its whole error into quotes.
-    &["kubelet-swap", "loop-without-lines-between"],
     // Which of a service's programs the kernel chooses is no part of the cause.
     &["kern-oom-scope", "oom-other-program"],
     &["go-zerolog-inuse", "node_exporter-port"],
