@@ -83,7 +83,7 @@ impl Named<'_> {
     /// Returns where the whole name stands: `X-Api-Key`, `db.password`.
     fn name(&self) -> Option<Range<usize>> {
         let from = self.floor.max(self.end.saturating_sub(LONGEST));
-        let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+        let part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         let name = self.text.get(from..self.end)?;
         let length = name.iter().rev().take_while(part).count();
         // The hyphens of a flag are not the name's.

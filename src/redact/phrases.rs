@@ -47,14 +47,31 @@ enum Stands {
     BehindPercent,
 }
 
+/// For each first byte of a program's name the second bytes, each as the bit that its last five
+/// bits count.
+static SECONDS: [u32; 256] = {
+    let mut seconds = [0; 256];
+    let mut i = 0;
+    while i < PROGRAMS.len() {
+        let name = PROGRAMS[i].0.as_bytes();
+        seconds[name[0] as usize] |= 1 << (name[1] & 31);
+        i += 1;
+    }
+    seconds
+};
+
 /// Returns true if a program stands at `at` whose flags are known.
 pub fn is_program(text: &[u8], at: usize) -> bool {
     let rest = text.get(at..).unwrap_or_default();
     // Nearly always the first letters tell.
-    let is_likely = |name: &str| name.as_bytes().get(..2) == rest.get(..2);
-    PROGRAMS
-        .iter()
-        .any(|(name, ..)| is_likely(name) && rest.starts_with(name.as_bytes()))
+    let [first, second, ..] = rest else {
+        return false;
+    };
+    let is_likely = SECONDS[usize::from(*first)] >> (second & 31) & 1 == 1;
+    is_likely
+        && PROGRAMS
+            .iter()
+            .any(|(name, ..)| rest.starts_with(name.as_bytes()))
 }
 
 /// Returns the secret at the flag that begins at `at`, behind its hyphens, of the program that
