@@ -173,8 +173,8 @@ fn the_end_of_a_long_log_tells_what_all_of_it_tells() {
                 kernel: ("", &[]),
             };
             let whole = LogWindow {
-                above: "",
                 text: &log,
+                ..LogWindow::default()
             };
             let (end, all) = (explain(&scene), explain_by(&scene, whole));
             if Some(&end) != all.as_ref() {

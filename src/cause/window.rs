@@ -3,10 +3,15 @@
 
 /// Lengths of the ends that are read before the whole log, in bytes.
 const LENGTHS: [usize; 2] = [64 * 1024, 256 * 1024];
+/// Maximum number of lines that are read. In memory a line takes a few hundred bytes, however short
+/// it is.
+const LINES: usize = 20_000;
 
 /// The end of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogWindow<'a> {
+    /// Number of lines before all others that are never read.
+    pub dropped: usize,
     /// The log before it, which is not read.
     pub above: &'a str,
     /// Whole lines.
@@ -14,27 +19,40 @@ pub struct LogWindow<'a> {
 }
 
 impl<'a> LogWindow<'a> {
-    /// Returns the views of a log, the shortest first. The last is the whole log. One that is more
-    /// than half of the log would save little.
+    /// Returns the views of a log, the shortest first. The last is the whole log, or its last
+    /// [`LINES`]. One that is more than half of the log would save little.
     pub fn of(log: &'a str) -> impl Iterator<Item = Self> {
-        let ends = LENGTHS.into_iter().filter(move |it| log.len() > 2 * it);
-        let views = ends.filter_map(move |length| Self::end(log, length));
-        views.chain([Self {
+        let (dropped, log) = last_lines(log);
+        let whole = Self {
+            dropped,
             above: "",
             text: log,
-        }])
+        };
+        let ends = LENGTHS.into_iter().filter(move |it| log.len() > 2 * it);
+        let views = ends.filter_map(move |length| whole.end(length));
+        views.chain([whole])
     }
 
-    fn end(log: &'a str, length: usize) -> Option<Self> {
-        let from = log.len().checked_sub(length)?;
-        let line = log.bytes().skip(from).position(|byte| byte == b'\n')? + 1;
-        let (above, text) = log.split_at_checked(from + line)?;
-        Some(Self { above, text })
+    /// Returns the view of the lines that begin at most this far before the end.
+    fn end(self, length: usize) -> Option<Self> {
+        let from = self.text.len().checked_sub(length)?;
+        let line = self
+            .text
+            .bytes()
+            .skip(from)
+            .position(|byte| byte == b'\n')?
+            + 1;
+        let (above, text) = self.text.split_at_checked(from + line)?;
+        Some(Self {
+            above,
+            text,
+            ..self
+        })
     }
 
     /// Returns the number of the first line, from 1.
     pub fn first_line(&self) -> usize {
-        self.above.bytes().filter(|byte| *byte == b'\n').count() + 1
+        self.dropped + breaks(self.above) + 1
     }
 
     /// Returns true if the log above has words of a message, as a message that differs only in its
@@ -46,33 +64,57 @@ impl<'a> LogWindow<'a> {
     }
 }
 
+/// Returns the last lines of a log, and the number of those before them.
+fn last_lines(log: &str) -> (usize, &str) {
+    let mut ends = log.rmatch_indices('\n').map(|(at, _)| at + 1);
+    // The first is that of the last line.
+    let from = ends.nth(LINES).unwrap_or_default();
+    let (dropped, text) = log.split_at_checked(from).unwrap_or(("", log));
+    (breaks(dropped), text)
+}
+
+fn breaks(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LENGTHS, LogWindow};
+    use super::{LENGTHS, LINES, LogWindow};
 
     #[test]
     fn the_views_of_a_log_begin_at_a_line_and_end_in_the_whole() {
-        let lines: Vec<_> = (0..200_000).map(|i| format!("line {i}\n")).collect();
+        let words = "x".repeat(100);
+        let lines: Vec<_> = (0..LINES).map(|i| format!("line {i} {words}\n")).collect();
         let log = lines.concat();
         let views: Vec<_> = LogWindow::of(&log).collect();
         assert_eq!(views.len(), LENGTHS.len() + 1);
         for view in &views {
             let line = view.text.lines().next().expect("a line");
-            assert_eq!(line, format!("line {}", view.first_line() - 1));
+            assert_eq!(line, format!("line {} {words}", view.first_line() - 1));
             assert_eq!(view.above.len() + view.text.len(), log.len());
         }
         assert_eq!(views.last().map(|view| view.text), Some(log.as_str()));
-        let short = "x\n".repeat(LENGTHS[0]);
+        let short = "x\n".repeat(LINES);
         assert_eq!(LogWindow::of(&short).count(), 1);
         let one_line = "x".repeat(1 << 20);
         assert_eq!(LogWindow::of(&one_line).count(), 1);
     }
 
     #[test]
+    fn of_the_shortest_lines_only_the_last_are_read() {
+        let log = "x\n".repeat(500_000);
+        let views: Vec<_> = LogWindow::of(&log).collect();
+        for view in views {
+            assert_eq!(view.text.lines().count(), LINES);
+            assert_eq!(view.first_line(), 500_000 - LINES + 1);
+        }
+    }
+
+    #[test]
     fn words_above_are_found_whatever_their_digits() {
         let view = LogWindow {
             above: "12:00 job 7 failed: refused\n",
-            text: "",
+            ..LogWindow::default()
         };
         assert!(view.may_have_above("job 8 failed: refused"));
         assert!(!view.may_have_above("job 8 is done"));

@@ -47,12 +47,17 @@ impl Asker {
     /// Returns what the runtimes find, one runtime after the other.
     pub fn read(&self, lines: &[LogLine]) -> Vec<Finding> {
         let marked = self.marked(lines);
+        // Most lines have no mark.
+        let marked: Vec<(usize, WordSet)> = marked
+            .into_iter()
+            .enumerate()
+            .filter(|(_, set)| *set != 0)
+            .collect();
         let mut found = Vec::new();
         let mut first = 0;
         for words in &self.runtimes {
-            let own = ask(words, lines, &found, |at| {
-                marked.get(at).map_or(0, |set| set >> first)
-            });
+            let own = marked.iter().map(|(at, set)| (*at, set >> first));
+            let own = ask(words, lines, &found, own);
             found.extend(own);
             first += words.len();
         }
@@ -91,17 +96,20 @@ impl Asker {
     }
 }
 
-/// Returns what one runtime finds. It is not asked again about lines that it has read.
+/// Returns what one runtime finds in the lines with marks. It is not asked again about lines that
+/// it has read.
 fn ask(
     words: &[RuntimeWords],
     lines: &[LogLine],
     others: &[Finding],
-    marked: impl Fn(usize) -> WordSet,
+    marked: impl Iterator<Item = (usize, WordSet)>,
 ) -> Vec<Finding> {
     let mut own = Vec::new();
-    let (mut at, mut from) = (0, 0);
-    while let Some(line) = lines.get(at) {
-        let set = marked(at);
+    let mut from = 0;
+    for (at, set) in marked {
+        let Some(line) = lines.get(at).filter(|_| at >= from) else {
+            continue;
+        };
         let spot = Spot {
             lines,
             line,
@@ -111,11 +119,8 @@ fn ask(
             own: &own,
         };
         let mut asked = words.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
-        let finding = asked.find_map(|(_, words)| words.read(&spot));
-        at += 1;
-        if let Some(finding) = finding {
-            from = finding.lines.end.max(at);
-            at = from;
+        if let Some(finding) = asked.find_map(|(_, words)| words.read(&spot)) {
+            from = finding.lines.end.max(at + 1);
             own.extend(finding.proofs());
         }
     }
