@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::{Match, Regex};
+use regex::{Regex, bytes};
 use serde::Deserialize;
 
 use super::entry;
@@ -20,6 +20,8 @@ use crate::escapes::after_sequence;
 pub const MAX_LINE: usize = 64 * 1024;
 /// Maximum number of carriers around a line.
 const MAX_CARRIERS: usize = 3;
+/// Maximum length of a carrier's part, in bytes.
+const LONGEST: usize = 300;
 /// Number of last lines that are read to find the host's name.
 const SHARE: usize = 60;
 
@@ -44,14 +46,21 @@ pub fn host(text: &str) -> Option<&str> {
             .filter(|line| !line.is_empty())
             .take(SHARE)
     };
-    let of = |line| Some(SYSLOG.as_ref()?.captures(line)?.get(2)?.as_str());
-    let host = last().filter(|line| line.len() < MAX_LINE).find_map(of)?;
+    let host = last()
+        .filter(|line| line.len() < MAX_LINE)
+        .find_map(host_in)?;
     let named = format!(" {host} ");
     let share = last().filter(|line| {
         line.get(..line.floor_char_boundary(100))
             .is_some_and(|head| head.contains(&named))
     });
     (share.count() * 2 > last().count()).then_some(host)
+}
+
+/// Returns the host that a line names in syslog's form.
+fn host_in(line: &str) -> Option<&str> {
+    let found = SYSLOG.as_ref()?.captures(line.as_bytes())?;
+    line.get(found.get(2)?.range())
 }
 
 pub fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
@@ -89,7 +98,7 @@ pub fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
 fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<'a>> {
     if !carried
         .text
-        .starts_with(|c: char| c.is_ascii_alphanumeric() || ['{', '<', '['].contains(&c))
+        .starts_with(|c: char| c.is_alphanumeric() || ['{', '<', '['].contains(&c))
     {
         // The indented lines of a trace have no carrier.
         return None;
@@ -103,10 +112,16 @@ fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<
 }
 
 impl Carried<'_> {
+    /// Returns true if the front of the line, where a carrier writes, holds a text.
+    fn front_has(&self, text: &str) -> bool {
+        let front = self.text.floor_char_boundary(LONGEST);
+        self.text.get(..front).is_some_and(|it| it.contains(text))
+    }
+
     /// Returns the line from byte `from` on, with the carrier's time.
-    fn inner<'a>(&self, from: usize, time: Option<Match>) -> Carried<'a> {
+    fn inner<'a>(&self, from: usize, time: Option<&str>) -> Carried<'a> {
         let text = self.text.get(from..).unwrap_or_default();
-        let at = time.and_then(|time| stamp::read(time.as_str()));
+        let at = time.and_then(stamp::read);
         Carried {
             text: Cow::Owned(text.to_owned()),
             at: at.map(|(at, _)| at).or(self.at),
@@ -153,20 +168,23 @@ static CRI: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 fn cri<'a>(carried: &Carried) -> Option<Carried<'a>> {
+    // Most lines have another form. To see that here spares them the pattern, and a log without
+    // such a line its compilation. So do the likes of it below.
+    if !carried.text.starts_with(|c: char| c.is_ascii_digit()) || !carried.front_has(" std") {
+        return None;
+    }
     let found = CRI.as_ref()?.captures(&carried.text)?;
     Some(Carried {
         partial: found.get(2)?.as_str() == "P",
         continues: true,
-        ..carried.inner(found.get(0)?.end(), found.get(1))
+        ..carried.inner(found.get(0)?.end(), found.get(1).map(|it| it.as_str()))
     })
 }
 
 /// RFC 5424: `<34>1 2026-11-22T23:58:59Z db1 web 4242 - - `.
 static RFC5424: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?-u)^<\d{1,3}>1 ([!-~]{1,40}) [!-~]{1,255} [!-~]{1,48} (\d{1,10}|[!-~]{1,128}) [!-~]{1,32} (?:-|\[[ -Z^-~]{0,500}\]) ?",
-    )
-    .ok()
+    Regex::new(r"(?-u)^<\d{1,3}>1 ([!-~]+) [!-~]+ [!-~]+ ([!-~]+) [!-~]+ (?:-|\[[ -Z^-~]*\]) ?")
+        .ok()
 });
 
 fn rfc5424<'a>(carried: &Carried) -> Option<Carried<'a>> {
@@ -177,48 +195,49 @@ fn rfc5424<'a>(carried: &Carried) -> Option<Carried<'a>> {
     let pid = found.get(2).and_then(|pid| pid.as_str().parse().ok());
     Some(Carried {
         pid: pid.or(carried.pid),
-        ..carried.inner(found.get(0)?.end(), found.get(1))
+        ..carried.inner(found.get(0)?.end(), found.get(1).map(|it| it.as_str()))
     })
 }
 
 /// Heroku's `2026-11-22T23:58:59.123456+00:00 app[web.1]: ` and kubectl's `[pod/web-5d9/web] `.
 static PLATFORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?-u)^(?:(\d{4}-\d\d-\d\dT[\d:.]+\+00:00) (?:app|heroku)\[[\w.-]{1,64}\]: |\[pod/[\w.-]{1,255}/[\w.-]{1,64}\] )").ok()
+    Regex::new(r"(?-u)^(?:(\d{4}-\d\d-\d\dT[\d:.]+\+00:00) (?:app|heroku)\[[\w.-]+\]: |\[pod/[\w.-]+/[\w.-]+\] )").ok()
 });
 
 fn platform<'a>(carried: &Carried) -> Option<Carried<'a>> {
+    if !carried.text.starts_with("[pod/") && !carried.front_has("+00:00 ") {
+        return None;
+    }
     let found = PLATFORM.as_ref()?.captures(&carried.text)?;
-    Some(carried.inner(found.get(0)?.end(), found.get(1)))
+    Some(carried.inner(found.get(0)?.end(), found.get(1).map(|it| it.as_str())))
 }
 
-/// The form of journald and syslog.
-static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) ([\w.:-]+) (\([\w.-]+\)|[\w./@+-]+)(?:\[(\d+)\])?:(?: |$)",
+/// The form of journald and syslog. journalctl writes the month in the locale's language.
+static SYSLOG: LazyLock<Option<bytes::Regex>> = LazyLock::new(|| {
+    bytes::Regex::new(
+        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Za-z\x80-\xff]{3,12}\.? [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) ([\w.:-]+) (\([\w.-]+\)|[\w./@+-]+)(?:\[(\d+)\])?:(?: |$)",
     )
     .ok()
 });
 
 fn syslog<'a>(carried: &Carried, host: Option<&str>) -> Option<Carried<'a>> {
-    let found = SYSLOG.as_ref()?.captures(&carried.text)?;
-    // `2026-11-22T23:58:59Z ERROR http: ` is a logger's.
-    let is_level = |group: &usize| {
-        found
-            .get(*group)
-            .is_some_and(|it| entry::is_level(it.as_str()))
-    };
-    // Without a process's number the words may be any program's, unless they begin with the host's
-    // name.
-    let is_whole = found.get(4).is_some() || found.get(2).map(|it| it.as_str()) == host;
-    if [2, 3].iter().any(is_level) || !is_whole {
+    if !carried.front_has(":") {
         return None;
     }
-    let pid = found.get(4).and_then(|pid| pid.as_str().parse().ok());
-    let name = found.get(3).map(|name| name.as_str().to_owned());
+    let found = SYSLOG.as_ref()?.captures(carried.text.as_bytes())?;
+    let group = |number| carried.text.get(found.get(number)?.range());
+    // `2026-11-22T23:58:59Z ERROR http: ` is a logger's.
+    let is_level = |number: usize| group(number).is_some_and(entry::is_level);
+    // Without a process's number the words may be any program's, unless they begin with the host's
+    // name.
+    let pid = group(4);
+    if [2, 3].into_iter().any(is_level) || pid.is_none() && group(2) != host {
+        return None;
+    }
     Some(Carried {
-        pid: pid.or(carried.pid),
-        name: name.or_else(|| carried.name.clone()),
-        ..carried.inner(found.get(0)?.end(), found.get(1))
+        pid: pid.and_then(|pid| pid.parse().ok()).or(carried.pid),
+        name: group(3).map(str::to_owned).or_else(|| carried.name.clone()),
+        ..carried.inner(found.get(0)?.end(), group(1))
     })
 }
 
@@ -226,12 +245,15 @@ fn syslog<'a>(carried: &Carried, host: Option<&str>) -> Option<Carried<'a>> {
 /// 2026/11/22 23:51:02 | `.
 static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|(?P<app>[\w.@-]{1,64})|PM2|jvm \d{1,3}|wrapper|(?P<container>[\w-]{1,60})[-_]\d{1,3}|[\w-]{1,60}\.\d{1,3}) {0,40}\|(?: (?P<at>\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
+        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) *\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|(?P<app>[\w.@-]+)|PM2|jvm \d{1,3}|wrapper|(?P<container>[\w-]+)[-_]\d{1,3}|[\w-]+\.\d{1,3}) *\|(?: (?P<at>\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
     )
     .ok()
 });
 
 fn piped<'a>(carried: &Carried) -> Option<Carried<'a>> {
+    if !carried.front_has("|") {
+        return None;
+    }
     let found = PIPED.as_ref()?.captures(&carried.text)?;
     let container = found
         .name("container")
@@ -239,13 +261,14 @@ fn piped<'a>(carried: &Carried) -> Option<Carried<'a>> {
         .map(|name| name.as_str().to_owned());
     Some(Carried {
         container,
-        ..carried.inner(found.get(0)?.end(), found.name("at"))
+        ..carried.inner(found.get(0)?.end(), found.name("at").map(|it| it.as_str()))
     })
 }
 
 /// Returns the text without terminal escapes and other control characters, but with its tabs.
 pub fn without_colours(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| c.is_control() && c != '\t') {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
+    if text.bytes().all(is_plain) || !text.chars().any(|c| c.is_control() && c != '\t') {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len());

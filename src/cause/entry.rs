@@ -304,20 +304,21 @@ pub fn level_named(name: &str) -> Option<LogLevel> {
 
 /// A level before a line's message: in capitals, or marked by the characters around it.
 ///
-/// It counts bytes: to count characters it would take ten times as long to compile.
+/// It knows bytes and no characters, and sets no bounds: with either it would take several times as
+/// long to compile. The text that it is looked for in is short.
 static LEVEL: LazyLock<Option<bytes::Regex>> = LazyLock::new(|| {
     bytes::Regex::new(
         r"(?x-u)^(?:
             [IWEFD](?P<glog>\d{4})\x20[\d:.]+\x20+\d+\x20[\w./-]+:\d+\]\x20
-          | \[(?P<brief>[DIWEC])\x20\d[^\]]{8,80}\]\x20
-          | (?P<plain>critical|warning|information|notice|debug)/\w{1,40}:\x20
-          | [DIWEFA],\x20\[[^\]]{10,60}\]\x20+(?P<ruby>[A-Z]{3,5})\x20--\x20[^:]{0,60}:\x20?
-          | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#()-]{1,60}|\{[^}]{0,60}\})(?:\x20?[\])>]\x20{0,8}|:?\x20{1,8})){0,5}?
-            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|[\x20\t]|\[\d{1,8}\]|$)
-              | [\[(<]\x20?(?:[\w\x20\#-]{1,40}/)?(?P<boxed>(?i:trace|debug|verbose|info(?:rmation)?|notice|note|system|warn(?:ing)?|err(?:or)?|severe|crit(?:ical)?|fatal|alert|emerg(?:ency)?|panic|dbg|inf|wrn|ftl|trc)|[IWEFD])(?:\x20*[\])>])
+          | \[(?P<brief>[DIWEC])\x20\d[^\]]+\]\x20
+          | (?P<plain>critical|warning|information|notice|debug)/\w+:\x20
+          | [DIWEFA],\x20\[[^\]]+\]\x20+(?P<ruby>[A-Z]{3,5})\x20--\x20[^:]*:\x20?
+          | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#()-]+|\{[^}]*\})(?:\x20?[\])>]\x20*|:?\x20+)){0,5}?
+            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|[\x20\t]|\[\d+\]|$)
+              | [\[(<]\x20?(?:[\w\x20\#-]+/)?(?P<boxed>(?i:trace|debug|verbose|info(?:rmation)?|notice|note|system|warn(?:ing)?|err(?:or)?|severe|crit(?:ical)?|fatal|alert|emerg(?:ency)?|panic|dbg|inf|wrn|ftl|trc)|[IWEFD])(?:\x20*[\])>])
               | (?P<letter>[IWEFD])!\x20
-              | (?:(?:ts|time|t|caller|logger|component)=(?:\x22[^\x22]{0,60}\x22|[^\x20\x22]{1,60})\x20){0,4}l(?:eve|v)l=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
-              | (?P<channel>[a-z]\w{0,30})\.(?P<php>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20
+              | (?:(?:ts|time|t|caller|logger|component)=(?:\x22[^\x22]*\x22|[^\x20\x22]+)\x20){0,4}l(?:eve|v)l=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
+              | (?P<channel>[a-z]\w*)\.(?P<php>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20
               | (?P<named>trace|debug|info|notice|warn(?:ing)?|err(?:or)?|crit(?:ical)?|alert|emerg|fatal|panic):\x20 ) )",
     )
     .ok()

@@ -9,7 +9,7 @@ static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"(?x-u)^[\[(]?(?:
             (?P<y>\d{4})[-/.](?P<mo>\d\d)[-/.](?P<d>\d\d)[T\x20_]\x20?(?P<h>\d{1,2}):(?P<mi>\d\d):(?P<s>\d\d)(?P<f>[.,]\d{1,9})?(?:\x20?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?
           | (?:[A-Z][a-z]{2}\x20)?(?P<mon>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\x20+(?P<d2>\d{1,2})\x20(?P<h2>\d\d):(?P<mi2>\d\d):(?P<s2>\d\d)(?P<f2>\.\d{1,9})?(?:\x20(?P<y2>\d{4}))?
-          | (?P<d3>\d\d)[/-](?P<mon3>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[/-](?P<y3>\d{4})[:\x20](?P<h3>\d\d):(?P<mi3>\d\d):(?P<s3>\d\d)(?P<f3>[.,]\d{1,9})?(?:\x20[A-Z][A-Za-z/_]{2,30}|\x20[+-]\d{4})?
+          | (?P<d3>\d\d)[/-](?P<mon3>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[/-](?P<y3>\d{4})[:\x20](?P<h3>\d\d):(?P<mi3>\d\d):(?P<s3>\d\d)(?P<f3>[.,]\d{1,9})?(?:\x20[A-Z][A-Za-z/_]{2,}|\x20[+-]\d{4})?
           | (?P<d5>\d\d)\x20(?P<mon5>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\x20(?P<y5>\d{4})\x20(?P<h5>\d\d):(?P<mi5>\d\d):(?P<s5>\d\d)(?P<f5>\.\d{1,9})?
           | (?P<epoch>1\d{9}(?:\.\d{1,9})?):\x20
           | @(?P<tai>[0-9a-f]{16})[0-9a-f]{8}
