@@ -108,8 +108,14 @@ impl Case<'_> {
                     (Verdict::Planned, format!("a stop was announced, and {why}"))
                 }
                 // It was to run only once from the start.
-                false if !self.marker.once => (Verdict::Unknown, why.clone()),
-                _ => self.unannounced(),
+                false if self.marker.once => self.unannounced(),
+                // So ends a stop that takes longer than its supervisor allows.
+                false if main.exit.is_signal("KILL") => {
+                    let because = format!("SIGKILL ended it as a stop may, and {why}");
+                    (Verdict::Planned, because)
+                }
+                false => (Verdict::Unknown, why.clone()),
+                true => self.unannounced(),
             },
             ending @ (Ending::Ended(_) | Ending::Followed { .. })
                 if self.may_be_an_early_stop(ending) =>
