@@ -95,7 +95,7 @@ impl Outside {
             )),
             Self::Sink(name) => Some((
                 Severity::Error,
-                format!("nobody can be told: {}", lacks(name.get_ref())?),
+                format!("this sink can tell nobody: {}", lacks(name.get_ref())?),
                 "check the name, or install the program",
             )),
             Self::Sendmail(path) => Some((
@@ -146,7 +146,10 @@ mod tests {
         let told = told(dir.path(), &checked.problems);
         let before = SINK.lines().count();
         let places = [
-            format!("lastwords.toml:{}:12: nobody can be told: ", before + 3),
+            format!(
+                "lastwords.toml:{}:12: this sink can tell nobody: ",
+                before + 3
+            ),
             format!("lastwords.toml:{}:12: no mail can be sent: ", before + 7),
             "jobs/web.toml:7:8: there is no /nonexistent/web.log".to_owned(),
             "jobs/web.toml:9:8: `{name}` stands for nothing, and ".to_owned(),

@@ -328,7 +328,7 @@ fn check_warns_of_what_the_machine_does_not_have() {
     for part in [
         "error: the sink `chat` cannot read its webhook: ",
         "lastwords.toml:3:16",
-        "error: nobody can be told: cannot run /no/such: ",
+        "error: this sink can tell nobody: cannot run /no/such: ",
         "lastwords.toml:6:12",
         "warning: there is no /var/log/none.log",
         "wbe.toml:2:8",
