@@ -85,8 +85,11 @@ pub fn tell_of_dropped(spool: &Spool, host: &Host, now: Timestamp) -> Result<usi
         about: "dropped",
         at: now,
         sentence: format!(
-            "{} reports were dropped undelivered: the spool was full",
-            dropped.count
+            "{} dropped undelivered: the spool was full",
+            match dropped.count {
+                1 => "1 report was".to_owned(),
+                many => format!("{many} reports were"),
+            }
         ),
         detail: format!(
             "the newest of them was {last}, of {}; the first and the last crash of a loop are dropped last. See why they \

@@ -587,12 +587,12 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
     let doctor = machine.doctor();
     doctor.assert_weak(
         "dead letters",
-        "1 reports did not reach every sink",
+        "1 report did not reach every sink",
         "lastwords show ",
     );
     doctor.assert_weak(
         "damaged",
-        "1 damaged report files were put aside",
+        "1 damaged report file was put aside",
         "remove them",
     );
 }

@@ -186,8 +186,8 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
     if let Some(last) = dead.last() {
         let age = ago(now.since(last.time()));
         let text = format!(
-            "in the last 7 days, {} reports did not reach every sink, the last {age}",
-            dead.len()
+            "in the last 7 days, {} did not reach every sink, the last {age}",
+            reports(dead.len())
         );
         checks.push(Check::weak(
             "dead letters",
@@ -198,7 +198,10 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
     }
     let corrupt = spool.corrupt().unwrap_or_default();
     if !corrupt.is_empty() {
-        let text = format!("{} damaged report files were put aside", corrupt.len());
+        let text = match corrupt.len() {
+            1 => "1 damaged report file was put aside".to_owned(),
+            many => format!("{many} damaged report files were put aside"),
+        };
         let remedy = format!(
             "look at the files in {}, then remove them",
             spool.corrupt_dir().display()
@@ -269,7 +272,7 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
                 (None, None) => "not tried yet".to_owned(),
             };
             let tries = if ledger.attempts > 0 {
-                format!(", tried {} times", ledger.attempts)
+                format!(", tried {}", times(ledger.attempts))
             } else {
                 String::new()
             };
@@ -320,4 +323,18 @@ fn last_delivered(subject: &Subject) -> Option<Check> {
         took.join(", ")
     );
     Some(Check::ok("last report", Concerns::Content, text))
+}
+
+fn reports(count: usize) -> String {
+    match count {
+        1 => "1 report".to_owned(),
+        many => format!("{many} reports"),
+    }
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        many => format!("{many} times"),
+    }
 }
