@@ -22,7 +22,7 @@ use crate::catch::call::{Call, HookArgs};
 use crate::catch::capture;
 use crate::catch::commit::{NOBODY_WAITS, commit, keep_in_memory};
 use crate::catch::guard::guarded;
-use crate::catch::marker::{GoodEnd, Marker, MarkerFile, Seen, Taken};
+use crate::catch::marker::{Marker, MarkerFile, Planned, PlannedEnd, Seen, Taken};
 use crate::catch::nudge;
 use crate::catch::pending;
 use crate::catch::verdict::{self, Case, Judgement, judge};
@@ -155,10 +155,8 @@ pub fn finish(
     if taken.circumstances.missed && marker.life.is_none() {
         mark_uncertain(&mut judgement);
     }
-    if judgement.is_good_end {
-        keep_good_end(taken, &call, &loaded, places, host, now);
-    }
     if judgement.verdict == Verdict::Planned {
+        keep_end(taken, &judgement, &call, &loaded, places, host, now);
         return taken
             .settle()
             .with_context(|| format!("cannot clear the marker of {}", call.job));
@@ -213,25 +211,33 @@ pub fn finish(
     )
 }
 
-/// Keeps when a run has ended well. If people are told of a missing one, wakes the deliverer: until
-/// it has looked, a reboot would lose that.
-fn keep_good_end(
+/// Keeps when a planned end was. If a run that is expected has ended well, wakes the deliverer:
+/// until it has looked, a reboot would lose that.
+fn keep_end(
     taken: &Taken,
+    judgement: &Judgement,
     call: &Call,
     loaded: &Loaded,
     places: &Places,
     host: &Host,
     now: Now,
 ) {
+    let (sort, what) = if judgement.is_good_end {
+        (Planned::Well, "has ended well")
+    } else {
+        (Planned::Stopped, "was stopped")
+    };
     let service = (call.job.as_str(), call.instance.as_deref());
     let supervisor = Supervisor::new(call.supervisor.name());
-    let end = GoodEnd::new(service, supervisor, host.boot_id(), now);
-    match MarkerFile::of(taken).keep_good_end(&end) {
-        Ok(()) if loaded.job.expect.is_some() => nudge::deliver(places, call.supervisor),
+    let end = PlannedEnd::new(service, supervisor, host.boot_id(), now);
+    match MarkerFile::of(taken).keep_end(sort, &end) {
+        Ok(()) if judgement.is_good_end && loaded.job.expect.is_some() => {
+            nudge::deliver(places, call.supervisor);
+        }
         Ok(()) => {}
         Err(why) => notice::say(
             host,
-            &format!("that {} has ended well cannot be kept: {why}", call.job),
+            &format!("that {} {what} cannot be kept: {why}", call.job),
         ),
     }
 }

@@ -1,12 +1,13 @@
 //! Finds out how things stand with a service as a message about it is sent.
 //!
-//! The supervisor is asked. Where it does not say, a marker that was armed since the end does: the
-//! service was started again.
+//! The supervisor is asked. Where it does not say, what the hooks have left since the end does: a
+//! marker that is armed, as the service was started again, or a planned end.
 
 use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
+use crate::catch::marker::Planned;
 use crate::clock::Now;
 use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
@@ -16,6 +17,7 @@ use crate::deliver::signs::Signs;
 use crate::host::Host;
 use crate::report::{Condition, Kind, OtherService, Report, Timestamp, Verdict};
 use crate::supervisor::{self, Supervise};
+use crate::when::moment;
 
 /// How long a supervisor that has not decided yet is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -23,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ENOUGH: Duration = Duration::from_secs(4);
 /// Maximum number of services of one message that are asked about.
 const MOST: usize = 20;
+/// A life that is shorter is no sign that the next one lasts.
+const SHORT: Duration = Duration::from_mins(1);
 /// Time between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -88,30 +92,53 @@ fn of_several(
     }
 }
 
-/// Returns how things stand with a service of which a run is missing.
+/// Returns how things stand with a service of which a run is missing. A run that is under way may
+/// have begun long before it was due.
 fn of_missed(report: &Report, deliverer: &Deliverer) -> Condition {
     let condition = missed::condition(report, deliverer).unwrap_or_default();
-    if condition.is_down() {
-        armed_since(report, &deliverer.signs).unwrap_or(condition)
-    } else {
-        condition
+    if !condition.is_down() {
+        return condition;
+    }
+    if let Some(armed) = missed::run_under_way(report, deliverer) {
+        return Condition::Up {
+            since: Some(armed.at),
+        };
+    }
+    match ask(report, deliverer) {
+        up @ Condition::Up { .. } => up,
+        _ => condition,
     }
 }
 
 /// Returns how things stand with the service that has died.
 pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
     let armed_since = || armed_since(report, &deliverer.signs);
-    let ran_well_since = || ran_well_since(report, &deliverer.signs);
-    match ask(report, deliverer) {
+    let ended_since = || planned_end_since(report, &deliverer.signs);
+    let condition = match ask(report, deliverer) {
         Condition::Up { since: None } => armed_since().unwrap_or(Condition::Up { since: None }),
         Condition::Unknown => armed_since()
-            .or_else(ran_well_since)
+            .or_else(ended_since)
             .or_else(|| missed::next_run(&report.stop, deliverer))
             .unwrap_or_default(),
         waiting @ Condition::Waiting { .. } => armed_since().unwrap_or(waiting),
         // So it is between two runs, however the last one ended.
-        down if down.is_down() => ran_well_since().unwrap_or(down),
+        down if down.is_down() => ended_since().unwrap_or(down),
         known => known,
+    };
+    match (condition, report.stop.uptime_s) {
+        (Condition::Up { since: Some(since) }, Some(last_s)) => {
+            let for_s = deliverer.now().wall.since(since).as_secs_f64();
+            if last_s < SHORT.as_secs_f64() && for_s <= last_s {
+                Condition::JustUp {
+                    since,
+                    for_s,
+                    last_s,
+                }
+            } else {
+                Condition::Up { since: Some(since) }
+            }
+        }
+        (condition, _) => condition,
     }
 }
 
@@ -155,19 +182,27 @@ fn armed_since(report: &Report, signs: &Signs) -> Option<Condition> {
     })
 }
 
-/// Returns how it is with a service one of whose runs has ended well after the end.
-fn ran_well_since(report: &Report, signs: &Signs) -> Option<Condition> {
+/// Returns how it is with a service that has ended as planned since the end.
+fn planned_end_since(report: &Report, signs: &Signs) -> Option<Condition> {
     let stop = &report.stop;
-    let end = signs.good_end(report.user, &stop.job, stop.instance.as_deref())?;
-    (end.at > stop.stopped_at).then(Condition::ran_well)
+    let service = (stop.job.as_str(), stop.instance.as_deref());
+    let since = |sort| {
+        let end = signs.end(sort, report.user, service)?;
+        (end.at > stop.stopped_at).then_some(end.at)
+    };
+    let (well, stopped) = (since(Planned::Well), since(Planned::Stopped));
+    if well >= stopped {
+        return well.map(|_| Condition::ran_well());
+    }
+    stopped.map(|at| Condition::Stopped {
+        because: format!("as planned, at {}", moment(at)),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, AtomicU64};
 
     use super::*;
     use crate::places::Places;
@@ -186,15 +221,8 @@ mod tests {
         // Upstart says nothing of an instance that is stopped, nor of one that never was.
         let (places, mut out) = (Places::default(), Vec::new());
         let deliverer = Deliverer {
-            places: &places,
-            spool: places.spool(),
             host,
-            later: Duration::ZERO,
-            out: Mutex::new(&mut out),
-            waited: AtomicU64::new(0),
-            asked_for_unseen: AtomicU64::new(0),
-            signs: Signs::new(&places),
-            has_failed: AtomicBool::new(false),
+            ..Deliverer::new(&places, Duration::ZERO, &mut out)
         };
         let found = of(&report, &BTreeSet::new(), &deliverer);
         assert_eq!(found, Some(Condition::Unknown));

@@ -30,7 +30,22 @@ pub struct Deliverer<'a> {
     pub has_failed: AtomicBool,
 }
 
-impl Deliverer<'_> {
+impl<'a> Deliverer<'a> {
+    /// Returns a run that works for so much later, and prints to `out`.
+    pub fn new(places: &'a Places, later: Duration, out: &'a mut (dyn Write + Send)) -> Self {
+        Self {
+            places,
+            spool: places.spool(),
+            host: places.host(),
+            later,
+            out: Mutex::new(out),
+            waited: AtomicU64::new(0),
+            asked_for_unseen: AtomicU64::new(0),
+            signs: Signs::new(places),
+            has_failed: AtomicBool::new(false),
+        }
+    }
+
     /// Returns the moment that this run works for.
     pub fn now(&self) -> Now {
         Now::read().after(self.later)

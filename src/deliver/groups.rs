@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::catch::marker::Planned;
 use crate::deliver::conversation::{Conversation, bare};
 use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::flood::{Crash, Message, Service, Sign, Thread};
@@ -296,7 +297,7 @@ impl Talk<'_, '_> {
             let armed = || signs.armed(user, &service.job, instance);
             let up = (!is_expected).then(armed).flatten();
             let ended_well = || {
-                let end = signs.good_end(user, &service.job, instance);
+                let end = signs.end(Planned::Well, user, (&service.job, instance));
                 end.map(|end| end.at).max(self.pass.ended_well(service))
             };
             up.map(|armed| Sign::Up(armed.uptime(now)))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::deliver::conversation::{Conversation, bare};
 use crate::deliver::flood::{Group, Message, OTHERS, Service};
-use crate::report::{Audience, CauseCount, Kind, Report, Series, Stop, Verdict};
+use crate::report::{Audience, CauseCount, Kind, Report, Series, Stop};
 use crate::spool::Spool;
 
 /// Makes the report of a message on its way.
@@ -18,15 +18,12 @@ pub fn make(spool: &Spool, kept: &Conversation, message: &Message) -> Report {
     });
     let (mut sections, mut past) = (Vec::new(), None);
     let mut report = kept.about.clone();
+    report.stop.uptime_s = None;
     if let Some(latest) = latest {
         if is_summary {
             (sections, past) = (latest.sections.clone(), latest.past.clone());
         }
-        // Each missing run has a line of its own: since when there was none.
-        let is_missed = latest.verdict == Verdict::Missed;
-        if is_missed || !told.contains(&report.fingerprint) {
-            report = bare(latest);
-        }
+        report = bare(latest);
     }
     let stopped_at = match message.kind {
         Kind::Summary { all, .. } | Kind::Recovered { all, .. } => all.last,
@@ -36,7 +33,6 @@ pub fn make(spool: &Spool, kept: &Conversation, message: &Message) -> Report {
     let instance = services.first().filter(|_| services.len() == 1);
     report.stop = Stop {
         started_at: None,
-        uptime_s: None,
         pid: None,
         stopped_at,
         instance: instance.and_then(|service| service.instance.clone()),
@@ -79,11 +75,6 @@ impl<'a> ToldGroups<'a> {
     /// Returns the group with the most crashes.
     fn main(&self) -> Option<&'a Group> {
         self.0.first().map(|(_, _, group)| *group)
-    }
-
-    /// Returns true if crashes of this fingerprint are among them.
-    fn contains(&self, fingerprint: &str) -> bool {
-        self.0.iter().any(|(name, ..)| *name == fingerprint)
     }
 
     fn services(&self) -> BTreeSet<&'a Service> {

@@ -1,7 +1,7 @@
 //! Tells people of runs that are missing: a job says in its file how often it is expected to run
 //! (`expect`), and none of its runs has ended well for so long.
 //!
-//! The hooks leave a file for each good end ([`GoodEnd`]). The spool keeps what is known of each
+//! The hooks leave a file for each good end ([`PlannedEnd`]). The spool keeps what is known of each
 //! service, so that it survives a reboot. A missing run is told as a crash is, with its own
 //! verdict; while it is missing it counts as an outage, and the next good end is the recovery.
 
@@ -12,11 +12,12 @@ use anyhow::{Context, Result};
 use rustix::process::geteuid;
 
 use crate::accounts;
-use crate::catch::marker::GoodEnd;
+use crate::catch::marker::{Planned, PlannedEnd};
 use crate::cause::fingerprint::fingerprint;
 use crate::config::{self, Loaded};
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::expected::Expected;
+use crate::deliver::signs::ArmedAt;
 use crate::names;
 use crate::render;
 use crate::report::{
@@ -100,11 +101,12 @@ fn look_at<'e>(
         let id = service.next_id(every);
         // A deliverer that was killed may have made it.
         if spool.find(&id).is_none() && !spool.was_put_aside(&id) {
-            tell(deliverer, service, loaded, uid)?;
+            tell(deliverer, service, loaded)?;
         }
         service.is_told = true;
     }
-    Ok(services.into_iter().map(|it| (file(&it), it)).collect())
+    let name = |it: &Expected| file(&it.job, it.instance.as_deref());
+    Ok(services.into_iter().map(|it| (name(&it), it)).collect())
 }
 
 /// Returns how it is with a run that was told to be missing: down until one ends well, though one
@@ -113,13 +115,37 @@ pub fn condition(about: &Report, deliverer: &Deliverer) -> Result<Condition> {
     let service = kept(&about.stop, deliverer)?.filter(|it| it.is_told);
     Ok(
         service.map_or_else(Condition::ran_well, |it| Condition::Down {
-            because: if it.has_run {
+            because: if it.has_run || has_begun(deliverer, &it) {
                 "not running".to_owned()
             } else {
                 "no run of it has been seen".to_owned()
             },
         }),
     )
+}
+
+/// Returns since when a run is under way of a service of which one is missing.
+pub fn run_under_way(about: &Report, deliverer: &Deliverer) -> Option<ArmedAt> {
+    let stop = &about.stop;
+    let uid = uid_of(&stop.job, deliverer);
+    (deliverer.signs).armed(uid, &stop.job, stop.instance.as_deref())
+}
+
+/// Returns what a service of which a run is missing has not done, in one line; `None` if none is
+/// missing any more.
+pub fn line(about: &Report, deliverer: &Deliverer) -> Result<Option<String>> {
+    let service = kept(&about.stop, deliverer)?.filter(|it| it.is_told);
+    Ok(service.map(|it| line_of(deliverer, &it)))
+}
+
+fn line_of(deliverer: &Deliverer, service: &Expected) -> String {
+    let not = match (service.has_run, has_begun(deliverer, service)) {
+        (true, false) => "not run",
+        (true, true) => "not ended well",
+        (false, false) => "not been seen to run",
+        (false, true) => "not been seen to end well",
+    };
+    format!("has {not} since {}", moment(service.since()))
 }
 
 /// Returns how it is with a service whose last run failed, if a next one is expected.
@@ -140,14 +166,12 @@ pub fn next_run(stop: &Stop, deliverer: &Deliverer) -> Option<Condition> {
 
 /// Returns what is known of the service, if runs of it are expected.
 fn kept(stop: &Stop, deliverer: &Deliverer) -> Result<Option<Expected>> {
-    let kept = deliverer.spool.kept::<Expected>(Kept::Expected)?;
-    let is_it = |it: &Expected| (&it.job, &it.instance) == (&stop.job, &stop.instance);
-    Ok(kept.into_iter().map(|(_, it)| it).find(is_it))
+    let file = file(&stop.job, stop.instance.as_deref());
+    Ok(deliverer.spool.kept_of(Kept::Expected, &file)?)
 }
 
-fn file(service: &Expected) -> String {
-    let instance = service.instance.as_deref().unwrap_or_default();
-    names::encode(format!("{}\0{instance}", service.job))
+fn file(job: &str, instance: Option<&str>) -> String {
+    names::encode(format!("{job}\0{}", instance.unwrap_or_default()))
 }
 
 /// Returns the job's services, with what their hooks have left since. Before any is known, the job
@@ -180,6 +204,10 @@ fn seen<'e>(
     services
 }
 
+fn uid_of(job: &str, deliverer: &Deliverer) -> Option<u32> {
+    uid(&config::load(&deliverer.places.config, job), deliverer)
+}
+
 /// Returns the user as whom the job's hooks run, unless that is root or ours.
 fn uid(loaded: &Loaded, deliverer: &Deliverer) -> Option<u32> {
     let user = accounts::identity(loaded.job.user.as_ref()?, &deliverer.host).ok()?;
@@ -187,15 +215,21 @@ fn uid(loaded: &Loaded, deliverer: &Deliverer) -> Option<u32> {
 }
 
 /// Returns the job's good ends that our hooks have left, and those of its user's.
-fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<GoodEnd> {
+fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<PlannedEnd> {
     let users = [None].into_iter().chain(uid.map(Some));
     users
         .flat_map(|user| deliverer.signs.good_ends(user, job))
         .collect()
 }
 
-/// Returns true if a run has begun since the last good end: one runs now, or has died.
-fn has_begun(deliverer: &Deliverer, service: &Expected, uid: Option<u32>) -> bool {
+/// Returns true if a run has begun since the last good end: one runs now, has died, or was stopped.
+fn has_begun(deliverer: &Deliverer, service: &Expected) -> bool {
+    let (uid, since) = (uid_of(&service.job, deliverer), service.since());
+    let its = (service.job.as_str(), service.instance.as_deref());
+    let stop = deliverer.signs.end(Planned::Stopped, uid, its);
+    if deliverer.signs.armed(uid, its.0, its.1).is_some() || stop.is_some_and(|it| it.at > since) {
+        return true;
+    }
     let died = deliverer.spool.chronicle(&Chronicled {
         user: uid,
         job: service.job.clone(),
@@ -208,38 +242,19 @@ fn has_begun(deliverer: &Deliverer, service: &Expected, uid: Option<u32>) -> boo
         .filter_map(|id| deliverer.spool.brief(Place::New, id).ok());
     let has_died = new.any(|it| {
         let is_end = it.kind == Kind::Crash && it.verdict != Verdict::Missed;
-        is_end && it.stop.job == service.job && it.stop.stopped_at > service.since()
+        is_end && it.stop.job == service.job && it.stop.stopped_at > since
     });
-    let runs = deliverer
-        .signs
-        .armed(uid, &service.job, service.instance.as_deref());
-    has_died || died > Some(service.since()) || runs.is_some()
+    has_died || died > Some(since)
 }
 
 /// Puts the message into the spool that a run is missing.
-fn tell(
-    deliverer: &Deliverer,
-    service: &Expected,
-    loaded: &Loaded,
-    uid: Option<u32>,
-) -> Result<()> {
+fn tell(deliverer: &Deliverer, service: &Expected, loaded: &Loaded) -> Result<()> {
     let every = loaded.job.expect.unwrap_or_default();
     let (since, instance) = (moment(service.since()), service.instance.as_deref());
-    let (not, because) = if service.has_run {
-        let not = if has_begun(deliverer, service, uid) {
-            "not ended well"
-        } else {
-            "not run"
-        };
-        (
-            not,
-            format!("its last run that ended well ended at {since}"),
-        )
+    let because = if service.has_run {
+        format!("its last run that ended well ended at {since}")
     } else {
-        (
-            "not been seen to run",
-            format!("no run of it has ended well since {since}"),
-        )
+        format!("no run of it has ended well since {since}")
     };
     let report = Report {
         format: FORMAT,
@@ -264,7 +279,7 @@ fn tell(
         },
         verdict: Verdict::Missed,
         verdict_because: format!("{because}, and one is expected every {}", length(every)),
-        cause: Cause::own(format!("has {not} since {since}")),
+        cause: Cause::own(line_of(deliverer, service)),
         sections: Vec::new(),
         past: None,
         now: None,

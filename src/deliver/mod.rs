@@ -45,7 +45,7 @@ mod vouch;
 use std::io::Write;
 use std::mem;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -62,8 +62,8 @@ use crate::spool::{Lock, Place, Spool, TakeOver};
 use deliverer::Deliverer;
 pub(crate) use deliverer::sink_lock;
 pub(crate) use groups::{Counted, counted};
+pub(crate) use outages::{Down, down};
 use pass::{Items, Pass};
-use signs::Signs;
 
 /// How often `--watch` looks.
 const TICK: Duration = Duration::from_secs(2);
@@ -117,17 +117,7 @@ pub struct DeliverArgs {
 
 pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     let places = &args.places;
-    let deliverer = Deliverer {
-        places,
-        spool: places.spool(),
-        host: places.host(),
-        later: args.later,
-        out: Mutex::new(out),
-        waited: AtomicU64::new(0),
-        asked_for_unseen: AtomicU64::new(0),
-        signs: Signs::new(places),
-        has_failed: AtomicBool::new(false),
-    };
+    let deliverer = Deliverer::new(places, args.later, out);
     if args.watch {
         watch(&deliverer);
     }
@@ -289,7 +279,7 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
     match dropped {
         Ok(0) => {}
         Ok(count) => deliverer.say(&format!(
-            "{count} undelivered reports were too many, and are removed"
+            "undelivered reports that were too many are removed: {count}"
         )),
         Err(why) => deliverer.fail(&format!("cannot make room in the spool: {why}")),
     }

@@ -2,8 +2,8 @@
 //!
 //! | the service, after its latest crash | message |
 //! |---|---|
-//! | is up, or waits for its next time | none |
-//! | is being restarted | none; it is asked again at the next look, for a day |
+//! | is up, waits for its next time, or was stopped since | none |
+//! | is being restarted, or is up for no longer than its last short life | none; it is asked again at the next look, for a day |
 //! | stays down, and the message about a crash is on its way | none for 5 min: that one may say so itself |
 //! | stays down, and the crash was told or counted before | that it is down, at once: 3 an hour, and 6 of all services of the job |
 //! | stays down for `remind` (1 h), and then each day for a week | that it is still down |
@@ -134,6 +134,11 @@ impl Outage {
         !self.is_over && (!self.is_told || self.is_due(now))
     }
 
+    /// Returns true if the service was up again, as far as the latest look knows.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Returns true if it is over and its messages no longer count.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
         self.is_over && self.lately(now) == 0
@@ -156,7 +161,7 @@ impl Outage {
         now: Timestamp,
     ) -> NextStep {
         match condition {
-            Condition::Up { .. } | Condition::Waiting { .. } => {
+            Condition::Up { .. } | Condition::Waiting { .. } | Condition::Stopped { .. } => {
                 self.is_over = true;
                 if self.lately(now) == 0 {
                     NextStep::Forget
@@ -164,7 +169,10 @@ impl Outage {
                     NextStep::Wait
                 }
             }
-            Condition::Unknown | Condition::Restarting { .. } | Condition::Several { .. } => {
+            Condition::Unknown
+            | Condition::JustUp { .. }
+            | Condition::Restarting { .. }
+            | Condition::Several { .. } => {
                 let is_old = now.since(*self.asked.get_or_insert(now)) >= PATIENCE;
                 if is_old {
                     NextStep::Forget
@@ -258,11 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_up_or_waits_for_its_time_is_forgotten() {
+    fn a_service_that_is_up_or_waits_for_its_time_or_was_stopped_is_forgotten() {
         let waiting = Condition::Waiting {
             because: "web.timer starts it again".to_owned(),
         };
-        for condition in [Condition::Up { since: None }, waiting] {
+        let stopped = Condition::Stopped {
+            because: "as planned".to_owned(),
+        };
+        for condition in [Condition::Up { since: None }, waiting, stopped] {
             let step = Outage::new(sample()).decide(&condition, false, true, at(0));
             assert_eq!(step, NextStep::Forget);
         }

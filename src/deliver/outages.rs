@@ -2,6 +2,7 @@
 //! nothing has come up.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,8 +15,9 @@ use crate::deliver::locks;
 use crate::deliver::missed;
 use crate::deliver::outage::{NextStep, Outage};
 use crate::deliver::pass::{self, Item, Pass};
+use crate::places::Places;
 use crate::render;
-use crate::report::{Audience, Kind, Report, ReportId, Verdict};
+use crate::report::{Audience, Cause, Condition, Kind, Report, ReportId, Stop, Verdict};
 use crate::spool::{Kept, Place};
 
 /// Lock of those who look at outages.
@@ -111,6 +113,8 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
             };
             let lately = jobs.entry(job(&outage)).or_default();
             let has_room = *lately < MOST_OF_A_JOB;
+            // A crash that was before this answer is no news after it.
+            let now = deliverer.now();
             match outage.decide(&condition, says_so, has_room, now.wall) {
                 NextStep::Forget => is_kept = false,
                 NextStep::Wait => {}
@@ -127,6 +131,40 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
         }
     }
     Ok(Some(made))
+}
+
+/// A service that has died and is down now.
+pub struct Down {
+    /// Its latest crash, without its sections.
+    pub about: Report,
+    pub now: Condition,
+}
+
+/// Returns the services of a job that have died and are down now; of one instance, if it is given.
+///
+/// # Errors
+/// Fails if the spool cannot be read.
+pub fn down(job: &str, instance: Option<&str>, places: &Places) -> io::Result<Vec<Down>> {
+    let mut nobody = io::sink();
+    let deliverer = Deliverer::new(places, Duration::ZERO, &mut nobody);
+    let kept = deliverer.spool.kept::<Outage>(Kept::Outage)?;
+    let kept = kept.into_iter().map(|(_, outage)| outage);
+    let is_it = |outage: &Outage| {
+        let Stop {
+            job: of,
+            instance: its,
+            ..
+        } = &outage.about.stop;
+        of == job && (instance.is_none() || its.as_deref() == instance)
+    };
+    let of_job = kept.filter(|outage| {
+        is_it(outage) && !outage.is_over() && outage.about.verdict != Verdict::Missed
+    });
+    let now = |outage: Outage| Down {
+        now: condition::of_service(&outage.about, &deliverer),
+        about: outage.about,
+    };
+    Ok(of_job.map(now).filter(|it| it.now.is_down()).collect())
 }
 
 /// Returns true if a sink is still to get this crash's report, or is to be told of it in no other
@@ -159,7 +197,7 @@ fn tell(deliverer: &Deliverer, outage: &Outage) -> Result<usize> {
     if spool.find(&id).is_some() || spool.was_put_aside(&id) {
         return Ok(0);
     }
-    let report = Report {
+    let mut report = Report {
         id,
         kind: Kind::Down {
             since: outage.down.unwrap_or(outage.about.stop.stopped_at),
@@ -169,6 +207,12 @@ fn tell(deliverer: &Deliverer, outage: &Outage) -> Result<usize> {
         to: Audience::Job,
         ..outage.about.clone()
     };
+    // A run may have begun since.
+    if report.verdict == Verdict::Missed
+        && let Some(line) = missed::line(&report, deliverer)?
+    {
+        report.cause = Cause::own(line);
+    }
     spool
         .put(&report)
         .context("cannot put the message into the spool that a service is down")?;

@@ -1,5 +1,5 @@
-//! Finds out which services run, and which have ended well, by what their hooks have left: the
-//! armed markers, and the last good ends.
+//! Finds out which services run, which have ended well and which were stopped, by what their hooks
+//! have left: the armed markers, and the last planned ends.
 //!
 //! The hooks of another user leave them in a directory where that user may have mounted anything:
 //! a process that looks may wait for ever. A steward of the user looks, in bounded time, and its
@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-use crate::catch::marker::{self, GoodEnd, Marker, MarkerFile, Taken};
+use crate::catch::marker::{self, Marker, MarkerFile, Planned, PlannedEnd, Taken};
 use crate::clock::Now;
 use crate::deliver::steward::process::Steward;
 use crate::host::Host;
@@ -37,7 +37,8 @@ const PAUSE: Duration = Duration::from_mins(1);
 const LISTED: Duration = Duration::from_millis(100);
 /// Maximum number of stewards that are asked at a time.
 const AT_ONCE: usize = 16;
-/// Maximum number of services of one user that are known to run, and of those that have ended well.
+/// Maximum number of services of one user that are known to run, and of those that have ended in
+/// each planned way.
 const MOST: usize = 1000;
 /// Maximum length of a steward's word about them, in bytes.
 const MAX_WORD: u64 = 1024 * 1024;
@@ -70,7 +71,19 @@ struct Services {
     /// The services that run, by the names of their markers.
     armed: BTreeMap<String, ArmedAt>,
     /// The last good ends.
-    good_ends: Vec<GoodEnd>,
+    good_ends: Vec<PlannedEnd>,
+    /// The last stops.
+    #[serde(default)]
+    stops: Vec<PlannedEnd>,
+}
+
+impl Services {
+    fn ends(&self, sort: Planned) -> &[PlannedEnd] {
+        match sort {
+            Planned::Well => &self.good_ends,
+            Planned::Stopped => &self.stops,
+        }
+    }
 }
 
 /// The signs of services that are well, as far as they are known.
@@ -104,30 +117,33 @@ impl<'a> Signs<'a> {
         }
     }
 
-    /// Returns the last good end of the service in this boot.
-    pub fn good_end(
+    /// Returns the service's last planned end of this sort in this boot.
+    pub fn end(
         &self,
+        sort: Planned,
         user: Option<u32>,
-        job: &str,
-        instance: Option<&str>,
-    ) -> Option<GoodEnd> {
-        let is_it = |end: &GoodEnd| end.job == job && end.instance.as_deref() == instance;
+        (job, instance): (&str, Option<&str>),
+    ) -> Option<PlannedEnd> {
+        let is_it = |end: &PlannedEnd| end.job == job && end.instance.as_deref() == instance;
         let end = match user {
             None => {
                 let file = self.marker(None, job, instance);
-                file.good_end_by(geteuid().as_raw())
+                file.end_by(sort, geteuid().as_raw())
             }
             Some(uid) => self.of_user(uid, |left| {
-                left.good_ends.iter().find(|end| is_it(end)).cloned()
+                left.ends(sort).iter().find(|end| is_it(end)).cloned()
             })?,
         };
         end.filter(|end| end.boot_id == self.host.boot_id())
     }
 
     /// Returns the last good ends of all services of a job whose hooks run as this user.
-    pub fn good_ends(&self, user: Option<u32>, job: &str) -> Vec<GoodEnd> {
+    pub fn good_ends(&self, user: Option<u32>, job: &str) -> Vec<PlannedEnd> {
         let mut ends = match user {
-            None => marker::good_ends(&self.places.markers(), geteuid().as_raw()),
+            None => {
+                let markers = self.places.markers();
+                marker::planned_ends(&markers, Planned::Well, geteuid().as_raw())
+            }
             Some(uid) => (self.of_user(uid, |left| left.good_ends.clone())).unwrap_or_default(),
         };
         ends.retain(|end| end.job == job);
@@ -222,13 +238,21 @@ fn hear(places: &Places, uid: u32) -> Result<Services> {
 /// Says what the hooks of this process's user have left. This is a steward's part.
 pub fn tell(markers: &Path, host: &Host, to: &mut impl Write) -> io::Result<()> {
     let (boot_id, uid) = (host.boot_id(), geteuid().as_raw());
-    let mut good_ends = marker::good_ends(markers, uid);
-    good_ends.truncate(MOST);
+    let ends = |sort| {
+        let mut ends = marker::planned_ends(markers, sort, uid);
+        ends.truncate(MOST);
+        ends
+    };
     let armed = marker::running(markers, uid)
         .filter_map(|(name, marker)| Some((name, ArmedAt::of(&marker, &boot_id)?)))
         .take(MOST)
         .collect();
-    serde_json::to_writer(&mut *to, &Services { armed, good_ends })?;
+    let services = Services {
+        armed,
+        good_ends: ends(Planned::Well),
+        stops: ends(Planned::Stopped),
+    };
+    serde_json::to_writer(&mut *to, &services)?;
     to.flush()
 }
 

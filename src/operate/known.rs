@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use rustix::process::geteuid;
 
-use crate::catch::marker;
+use crate::catch::marker::{self, Planned};
 use crate::config;
 use crate::operate::{runs, typed};
 use crate::places::Places;
@@ -74,12 +74,13 @@ pub fn trace(job: &str, places: &Places) -> Option<Trace> {
         let stop = spool.brief(spool.find(&id)?, &id).ok()?.stop;
         by_name(stop.supervisor.name(), stop.directory)
     };
-    let ended_well = || {
-        let mut ends = marker::good_ends(&markers, uid).into_iter();
+    let ended = |sort| {
+        let mut ends = marker::planned_ends(&markers, sort, uid).into_iter();
         let end = ends.find(|end| end.job == job)?;
         by_name(end.supervisor.name(), None)
     };
-    lives().or_else(died).or_else(ended_well)
+    let ended = || ended(Planned::Well).or_else(|| ended(Planned::Stopped));
+    lives().or_else(died).or_else(ended)
 }
 
 fn by_name(supervisor: &str, directory: Option<String>) -> Option<Trace> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::clean::one_line;
 use crate::report::{Condition, OtherService, Timestamp};
-use crate::when::{moment, rough_length};
+use crate::when::{length_of_seconds, moment, rough_length};
 
 /// Maximum length of a supervisor's reason, in characters.
 const REASON: usize = 200;
@@ -19,6 +19,11 @@ pub fn words(condition: &Condition, at: Timestamp) -> String {
         Condition::Unknown => "not known".to_owned(),
         Condition::Up { since: None } => "up again".to_owned(),
         Condition::Up { since: Some(since) } => format!("up again since {}", shortly(*since, at)),
+        Condition::JustUp {
+            since,
+            for_s,
+            last_s,
+        } => just_up(*since, *for_s, *last_s, at),
         Condition::Restarting { by, in_s } => {
             let left = in_s.and_then(|left| Duration::try_from_secs_f64(left).ok());
             match left.and_then(rough_length) {
@@ -30,6 +35,7 @@ pub fn words(condition: &Condition, at: Timestamp) -> String {
             format!("down: {by} has given up ({})", one_line(because, REASON))
         }
         Condition::Waiting { because } => format!("not running: {}", one_line(because, REASON)),
+        Condition::Stopped { because } => format!("stopped: {}", one_line(because, REASON)),
         Condition::Several { of, up, others } => several(*of, *up, others, at),
         Condition::Down { because } => format!("down: {}", one_line(because, REASON)),
     }
@@ -39,8 +45,18 @@ pub fn words(condition: &Condition, at: Timestamp) -> String {
 pub fn words_of_run(condition: &Condition, at: Timestamp) -> String {
     match condition {
         Condition::Up { .. } => words(condition, at).replacen("up again", "running", 1),
+        Condition::JustUp { .. } => words(condition, at).replacen("up", "running", 1),
         Condition::Down { because } => one_line(because, REASON),
         other => words(other, at),
+    }
+}
+
+/// Says for how long a service is up that has not been up for as long before: it may end again.
+fn just_up(since: Timestamp, for_s: f64, last_s: f64, at: Timestamp) -> String {
+    let up = format!("up since {}", shortly(since, at));
+    match (length_of_seconds(for_s), length_of_seconds(last_s)) {
+        (Some(length), Some(last)) => format!("{up}, for {length}; its last life took {last}"),
+        _ => up,
     }
 }
 
@@ -122,6 +138,18 @@ mod tests {
                     since: Some(at("2026-11-24T03:00:02Z")),
                 },
                 "up again since 2026-11-24 03:00:02 UTC",
+            ),
+            (
+                Condition::JustUp {
+                    since: at("2026-11-23T03:00:02.5Z"),
+                    for_s: 0.3,
+                    last_s: 1.2,
+                },
+                "up since 03:00:02 UTC, for 300 ms; its last life took 1 s",
+            ),
+            (
+                Condition::Stopped { because: because() },
+                "stopped: start limit",
             ),
             (
                 Condition::Restarting {

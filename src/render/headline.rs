@@ -224,14 +224,21 @@ impl Wording {
         made_at: Timestamp,
     ) -> Headline {
         let goes_on = !self.is_down && goes_on(new, made_at);
-        let status = again(verdict, new.count, goes_on);
-        let mut because = how_often(new, all, instances);
+        // These were before it went down, which may have been told before.
+        let (status, what, since) = if self.is_down {
+            let after = format!("is down, after {}", more(verdict, new.count));
+            ("down", after, "before it went down")
+        } else {
+            let again = again(verdict, new.count, goes_on);
+            (again, again.to_owned(), "since the last message")
+        };
+        let what = format!("{} {what}", self.service);
+        let mut because = how_often(new, all, instances, since);
         let why = self.told_why();
         let quiet = rough_length(made_at.since(new.last));
         if let Some(quiet) = quiet.filter(|_| !goes_on) {
             let _ = write!(because, "; none in the {quiet} since");
         }
-        let what = self.what(status);
         let cause = match &self.missed {
             Some(_) => format!(": {}", self.after()),
             None => self.cause(&self.short()),
@@ -294,8 +301,8 @@ impl Wording {
             return self.missed(&missed, report, is_reminder.then_some(late));
         }
         // It may have come up while this message was on its way.
-        let is_up = matches!(report.now, Some(Condition::Up { .. }));
-        let (verb, status) = match (is_up, is_reminder) {
+        let was_up = report.now.as_ref().is_some_and(Condition::was_up);
+        let (verb, status) = match (was_up, is_reminder) {
             (true, _) => ("was down", "was down"),
             (false, true) => ("is still down", "still down"),
             (false, false) => ("is down", "down"),
@@ -398,9 +405,22 @@ fn again(verdict: Verdict, count: u64, goes_on: bool) -> &'static str {
     }
 }
 
-/// Returns how often and how fast a service has died: since the last message, and in all.
-fn how_often(new: Series, all: Series, instances: usize) -> String {
-    let mut text = format!("{} since the last message", times(new.count));
+/// Returns what a service had done before that it has done again, so many times.
+fn more(verdict: Verdict, count: u64) -> &'static str {
+    match (verdict, count) {
+        (Verdict::Crashed, 1) => "another crash",
+        (Verdict::Crashed, _) => "more crashes",
+        (Verdict::AbortedStart, 1) => "another failed start",
+        (Verdict::AbortedStart, _) => "more failed starts",
+        (Verdict::Missed, _) => "more missed runs",
+        (Verdict::Planned | Verdict::Unknown, 1) => "another stop",
+        (Verdict::Planned | Verdict::Unknown, _) => "more stops",
+    }
+}
+
+/// Returns how often and how fast a service has died: since a moment in words, and in all.
+fn how_often(new: Series, all: Series, instances: usize, since: &str) -> String {
+    let mut text = format!("{} {since}", times(new.count));
     if let Some(rate) = rate(new) {
         let _ = write!(text, ", {rate}");
     }

@@ -10,7 +10,7 @@ use super::cut::{LINE, head, head_by, tail_by};
 use super::headline::{self, Headline};
 use super::past;
 use super::picture::{self, Day, Gauge};
-use crate::report::{CollectorKind, Kind, Report, Section, Status, Supervisor, Verdict};
+use crate::report::{CollectorKind, Exit, Kind, Report, Section, Status, Supervisor, Verdict};
 use crate::when::{length_of_seconds, moment};
 
 /// The fields of a report for templates and sinks. Every string is clean, and one line, except a
@@ -128,7 +128,9 @@ impl View {
             colour,
         } = Headline::of(report);
         let is_one = report.kind == Kind::Crash;
-        let nothing_ended = report.kind == Kind::Notice || report.verdict == Verdict::Missed;
+        let never_ran = report.verdict == Verdict::AbortedStart && stop.exit == Exit::Unknown;
+        let nothing_ended =
+            report.kind == Kind::Notice || report.verdict == Verdict::Missed || never_ran;
         let exit = Some(one_line(&stop.exit.to_string(), 120)).filter(|_| !nothing_ended);
         let drill = if report.drill { "DRILL " } else { "" };
         let past = report.past.as_ref().filter(|_| is_one && !report.drill);

@@ -15,6 +15,14 @@ pub enum Condition {
         /// When it came up.
         since: Option<Timestamp>,
     },
+    /// The service runs, but its last life was short, and this one is no longer yet.
+    JustUp {
+        since: Timestamp,
+        /// How long it has been up, in seconds.
+        for_s: f64,
+        /// How long its last life was, in seconds.
+        last_s: f64,
+    },
     /// The supervisor starts the service again.
     Restarting {
         by: Supervisor,
@@ -30,6 +38,11 @@ pub enum Condition {
     /// The service does not run, and need not until its next time.
     Waiting {
         /// The way in which it starts again: `backup.timer starts it again`.
+        because: String,
+    },
+    /// Somebody has stopped the service since, and it is to stay so.
+    Stopped {
+        /// When or how that was, in a few words: `as planned, at 2026-11-23 03:00:02 UTC`.
         because: String,
     },
     /// Several services of the job, each as it is known.
@@ -61,14 +74,17 @@ impl Condition {
     /// Returns the reasons, if there are some.
     pub fn reasons(&mut self) -> Vec<&mut String> {
         match self {
-            Self::GivenUp { because, .. } | Self::Waiting { because } | Self::Down { because } => {
-                vec![because]
-            }
+            Self::GivenUp { because, .. }
+            | Self::Waiting { because }
+            | Self::Stopped { because }
+            | Self::Down { because } => vec![because],
             Self::Several { others, .. } => {
                 let all = others.iter_mut().flat_map(|other| other.now.reasons());
                 all.collect()
             }
-            Self::Unknown | Self::Up { .. } | Self::Restarting { .. } => Vec::new(),
+            Self::Unknown | Self::Up { .. } | Self::JustUp { .. } | Self::Restarting { .. } => {
+                Vec::new()
+            }
         }
     }
 
@@ -77,6 +93,14 @@ impl Condition {
         Self::Waiting {
             because: "its last run ended well".to_owned(),
         }
+    }
+
+    /// Returns true if the service runs now, or was stopped since it ran.
+    pub fn was_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Up { .. } | Self::JustUp { .. } | Self::Stopped { .. }
+        )
     }
 
     /// Returns true if the service stays down until somebody acts.

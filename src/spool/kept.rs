@@ -50,6 +50,14 @@ impl Spool {
             .collect())
     }
 
+    /// Returns what is kept of a service in the file of this name.
+    pub fn kept_of<T: DeserializeOwned>(&self, what: Kept, name: &str) -> io::Result<Option<T>> {
+        match read_state(&self.kept_dir(what).join(name)) {
+            Err(why) if why.kind() == io::ErrorKind::InvalidData => Ok(None),
+            other => other,
+        }
+    }
+
     /// Keeps what is known of a service in the file of this name; `None` forgets it. Returns false
     /// if [`Kept::MOST`] others are kept already.
     pub fn keep(&self, what: Kept, name: &str, value: Option<&impl Serialize>) -> io::Result<bool> {

@@ -2,12 +2,12 @@
 //! missing is told.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::flood::{deliver, hook, machine, told};
-use crate::support::harness::{Harness, names_in};
+use crate::support::harness::{Harness, names_in, wait_for};
 
 /// Runs a command of the job `backup` that ends with this code.
 fn run(machine: &Harness, code: u8) {
@@ -19,6 +19,7 @@ fn run_as(machine: &Harness, instance: Option<&str>, code: u8) {
     run.args(["--job", "backup"]);
     run.args(instance.iter().flat_map(|name| ["--instance", name]));
     run.args(["--", "/bin/sh", "-c", &format!("exit {code}")]);
+    run.stdout(Stdio::null()).stderr(Stdio::null());
     assert_eq!(run.status().unwrap().code(), Some(code.into()));
     machine.settle();
 }
@@ -217,14 +218,63 @@ fn every_message_of_a_missing_run_is_a_sentence_and_says_how_it_is_now() {
     assert!(lines(crashed, "Now ").starts_with(now), "{crashed}");
     deliver(&machine, 28 * 60 + 1);
     let reminder = machine.messages().pop().unwrap();
-    let what = "backup still has not been seen to run: it is 4 h overdue; no run of it";
+    // One has run since.
+    let what = "backup still has not been seen to end well: it is 4 h overdue; no run of it";
     assert!(lines(&reminder, "What ").starts_with(what), "{reminder}");
     let mut list = machine.command("list");
     let list = list.args(["--kind", "down"]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(
-        list.contains("still has not been seen to run since 20"),
+        list.contains("still has not been seen to end well since 20"),
         "{list}"
+    );
+}
+
+#[test]
+fn a_run_that_is_under_way_when_it_is_overdue_is_said_to_run() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    machine.configure("backup", "expect = \"every 10m\"\n[collect]\n");
+    deliver(&machine, 0);
+    let gate = machine.path("gate");
+    let gated = format!("until [ -e {} ]; do sleep 0.01; done", gate.display());
+    let mut run = machine.command("run");
+    let run = run.args(["--job", "backup", "--", "/bin/sh", "-c", &gated]);
+    let mut run = run.spawn().unwrap();
+    wait_for("its marker", || !machine.markers().is_empty());
+    age(&machine, 12);
+    deliver(&machine, 0);
+    deliver(&machine, 61);
+    machine.open_gate();
+    assert!(run.wait().unwrap().success());
+    let texts = machine.messages();
+    assert!(texts.len() >= 2, "{texts:#?}");
+    for text in &texts[..2] {
+        let said = |line: &str| text.contains(line);
+        assert!(said("been seen to end well since 20"), "{text}");
+        assert!(said("\nNow      running since "), "{text}");
+    }
+    machine.settle();
+}
+
+#[test]
+fn a_run_that_was_stopped_has_run_but_not_ended_well() {
+    let machine = expecting("10m");
+    run(&machine, 0);
+    age(&machine, 12);
+    let markers = machine.run.join("markers");
+    for name in names_in(&markers).iter().filter(|it| it.ends_with("~well")) {
+        fs::remove_file(markers.join(name)).unwrap();
+    }
+    for name in ["pre-start", "pre-stop", "post-stop"] {
+        hook(&machine, "backup", name);
+    }
+    machine.settle();
+    deliver(&machine, 0);
+    let said = told(&machine, "one");
+    assert!(
+        said[0].starts_with("backup has not ended well since 20"),
+        "{said:?}"
     );
 }
 
@@ -291,6 +341,48 @@ fn a_job_that_is_expected_no_more_is_forgotten_and_a_broken_file_changes_nothing
 }
 
 #[test]
+fn a_run_that_was_missing_is_back_though_a_run_has_failed_just_before() {
+    let machine = expecting("1h");
+    age(&machine, 70);
+    deliver(&machine, 0);
+    run(&machine, 1);
+    run(&machine, 0);
+    deliver(&machine, 0);
+    let mut said = told(&machine, "one");
+    said.sort();
+    let well = "backup ended well again, after it had not been seen to run since 20";
+    let ways = said.iter().filter(|it| it.starts_with(well));
+    assert_eq!(ways.count(), 1, "{said:#?}");
+    deliver(&machine, 11);
+    let last = told(&machine, "one").pop().unwrap();
+    assert_eq!(last, WELL);
+}
+
+#[test]
+fn where_no_deliverer_looks_check_and_doctor_say_that_no_missing_run_is_told() {
+    let machine = machine(&["one"]);
+    machine.configure("backup", "expect = \"every 24h\"\n[collect]\n");
+    run(&machine, 0);
+    let said = |verb: &str, args: &[&str]| {
+        let output = machine.command(verb).args(args).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let unwatched = "warning: no deliverer looks regularly here, and it alone finds out that a run \
+                     is missing";
+    let lost = "none looks regularly: that a run is missing is not told";
+    assert!(
+        said("check", &[]).contains(unwatched),
+        "{}",
+        said("check", &[])
+    );
+    assert!(said("doctor", &["backup"]).contains(lost));
+    deliver(&machine, 0);
+    assert!(!said("check", &[]).contains(unwatched));
+    assert!(!said("doctor", &["backup"]).contains(lost));
+}
+
+#[test]
 fn doctor_says_when_a_run_ended_well_last() {
     let machine = expecting("24h");
     let expected = || {
@@ -311,6 +403,10 @@ fn doctor_says_when_a_run_ended_well_last() {
     run(&machine, 0);
     let ok = "ok: a run is expected every 1 d; the last one ended well ";
     assert!(expected().starts_with(ok), "{}", expected());
+    run(&machine, 3);
+    let failed = "weak: a run is expected every 1 d; the last one failed just now (exit code 3), \
+                  and none has ended well since 20";
+    assert!(expected().starts_with(failed), "{}", expected());
     deliver(&machine, 27 * 60);
     let weak = "weak: a run is expected every 1 d; none has ended well since 20";
     assert!(expected().starts_with(weak), "{}", expected());

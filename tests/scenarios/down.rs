@@ -4,7 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::support::harness::Harness;
+use serde_json::{Value, json};
+
+use crate::support::harness::{Harness, wait_for};
 
 /// A machine whose `initctl` says what the test wants it to say of the job `web`.
 struct Machine(Harness);
@@ -23,6 +25,10 @@ impl Machine {
              [default.collect]\n"
         );
         fs::write(machine.config.join("lastwords.toml"), config).unwrap();
+        Self::of(machine)
+    }
+
+    fn of(machine: Harness) -> Self {
         let initctl = machine.root.join("sbin/initctl");
         fs::create_dir_all(machine.root.join("sbin")).unwrap();
         let said = machine.path("said");
@@ -44,9 +50,13 @@ impl Machine {
     }
 
     fn crash(&self) {
+        self.crash_of(4242);
+    }
+
+    fn crash_of(&self, pid: u32) {
         self.hook("pre-start");
-        self.0
-            .kernel_log("init: web main process (4242) terminated with status 1");
+        let line = format!("init: web main process ({pid}) terminated with status 1");
+        self.0.kernel_log(line);
         self.hook("post-stop");
         self.0.wait_for_workers();
         self.0.settle();
@@ -152,6 +162,126 @@ fn a_service_that_is_up_again_is_not_told_to_be_down() {
         machine.look(130).is_empty(),
         "somebody has stopped it since"
     );
+}
+
+#[test]
+fn a_service_that_came_back_between_two_looks_and_was_then_stopped_is_not_down() {
+    let machine = Machine::new();
+    machine.init_says("stop/waiting");
+    machine.crash();
+    machine.hook("pre-start");
+    machine.hook("pre-stop");
+    machine.hook("post-stop");
+    machine.0.settle();
+    let titles = machine.look(61);
+    assert!(titles.is_empty(), "{titles:?}");
+    // The next crash is news again.
+    machine.crash();
+    wait_for("the next message", || {
+        machine.look(0);
+        machine.told("told").len() == 2
+    });
+    let told = machine.told("told");
+    assert!(told[1].starts_with("web is down: "), "{told:?}");
+}
+
+#[test]
+fn a_message_that_comes_late_says_that_the_service_was_stopped_meanwhile() {
+    let machine = Machine::new();
+    let file = machine.0.config.join("lastwords.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let gone = machine.0.path("gone");
+    let fails = format!("'''[ -e {} ] || exit 1; ", gone.display());
+    fs::write(&file, config.replacen("'''", &fails, 1)).unwrap();
+    machine.init_says("stop/waiting");
+    machine.crash();
+    machine.hook("pre-start");
+    machine.hook("pre-stop");
+    machine.hook("post-stop");
+    machine.0.settle();
+    fs::write(gone, "").unwrap();
+    machine.look(1);
+    assert_eq!(machine.told("told"), [format!("web crashed: {CRASHED}")]);
+    let now = machine.told("told.now");
+    assert!(
+        now[0].starts_with("Now      stopped: as planned, at 20"),
+        "{now:?}"
+    );
+}
+
+#[test]
+fn a_service_that_is_up_for_no_longer_than_its_last_short_life_is_not_called_up_again() {
+    let machine = Machine::new();
+    machine.hook("pre-start");
+    // It lives for 30 s, and then again for less when the message is sent.
+    let marker = machine.0.run.join("markers/web");
+    let text = fs::read_to_string(&marker).unwrap();
+    let mut armed: Value = serde_json::from_str(&text).unwrap();
+    armed["armed_ms"] = json!(armed["armed_ms"].as_u64().unwrap().saturating_sub(30_000));
+    fs::write(marker, armed.to_string()).unwrap();
+    let line = "init: web main process (4242) terminated with status 1";
+    machine.0.kernel_log(line);
+    machine.hook("post-stop");
+    machine.hook("pre-start");
+    machine.0.settle();
+    machine.look(0);
+    let now = machine.told("told.now").pop().unwrap();
+    assert!(now.starts_with("Now      up since "), "{now}");
+    assert!(now.ends_with("; its last life took 30 s"), "{now}");
+}
+
+#[test]
+fn a_summary_tells_of_the_latest_crash() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    let machine = Machine::of(machine);
+    machine.crash_of(4242);
+    machine.crash_of(4343);
+    machine.look(6);
+    let messages = machine.0.messages();
+    assert_eq!(messages.len(), 2, "{messages:#?}");
+    assert!(messages[1].contains("again"), "{messages:#?}");
+    assert!(messages[0].contains("main process (4242)"));
+    assert!(messages[1].contains("main process (4343)"), "{messages:#?}");
+}
+
+#[test]
+fn a_summary_after_the_service_went_down_says_that_its_crashes_were_before() {
+    let machine = Machine::new();
+    machine.crash();
+    machine.init_says("stop/waiting");
+    machine.crash();
+    let told = machine.look(6);
+    assert_eq!(
+        told,
+        [format!("web is down, after another crash: {CRASHED}")]
+    );
+}
+
+#[test]
+fn doctor_says_that_a_service_is_down() {
+    let machine = Machine::new();
+    let conf = machine.0.root.join("etc/init/web.conf");
+    fs::write(conf, "exec /srv/web\n").unwrap();
+    machine.init_says("stop/waiting");
+    machine.crash();
+    let doctor = || {
+        let output = machine.0.command("doctor").arg("web").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let down = "The service is down: nothing restarts it (no respawn); its last end was";
+    let said = doctor();
+    assert!(
+        said.contains(down) && said.contains(": exit code 1"),
+        "{said}"
+    );
+    // Nobody has looked since.
+    machine.hook("pre-start");
+    machine.hook("pre-stop");
+    machine.hook("post-stop");
+    machine.0.settle();
+    assert!(!doctor().contains(" is down"), "{}", doctor());
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The `finish` script of runit, as runsv calls it.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use lastwords::report::{Exit, Supervisor, Verdict};
+use lastwords::report::{Exit, Kind, Supervisor, Verdict};
 
 use crate::support::harness::Harness;
 
@@ -88,4 +91,66 @@ fn on_upstart_an_announcement_arms_nothing() {
     assert_eq!(machine.markers(), [""; 0]);
     hook("post-stop");
     assert_eq!(machine.reports(), []);
+}
+
+/// Makes the directory of a service that s6 wants up, or not. Its hooks run in it.
+fn s6_dir(machine: &Harness, place: &str, is_wanted: bool) -> PathBuf {
+    let dir = machine.root.join(place);
+    fs::create_dir_all(dir.join("supervise")).unwrap();
+    let flags = if is_wanted { 6 } else { 2 };
+    let status = [vec![0x40; 33], vec![9, flags]].concat();
+    fs::write(dir.join("supervise/status"), status).unwrap();
+    dir
+}
+
+fn s6_hook(machine: &Harness, dir: &Path, name: &str, args: &[&str]) {
+    let mut hook = machine.hook_command(name);
+    let hook = hook.args(["--supervisor", "s6", "--job", "web"]).args(args);
+    assert!(hook.current_dir(dir).status().unwrap().success());
+}
+
+/// `timeout-kill` ends so a stop that takes too long, and so does a shutdown.
+#[test]
+fn a_kill_of_a_service_that_s6_no_longer_wants_up_is_the_end_of_its_stop() {
+    let machine = Harness::new();
+    let wanted = s6_dir(&machine, "etc/s6/web", true);
+    s6_hook(&machine, &wanted, "pre-start", &[]);
+    let stopped = s6_dir(&machine, "etc/s6/web", false);
+    s6_hook(&machine, &stopped, "post-stop", &["256", "9"]);
+    machine.settle();
+    assert_eq!(machine.reports(), []);
+    // One that is run once was not wanted up from the start.
+    s6_hook(&machine, &stopped, "pre-start", &[]);
+    s6_hook(&machine, &stopped, "post-stop", &["256", "9"]);
+    machine.settle();
+    // That it is down is told, too.
+    let mut reports = machine.reports();
+    reports.retain(|report| report.kind == Kind::Crash);
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_eq!(reports[0].verdict, Verdict::Crashed);
+}
+
+#[test]
+fn doctor_and_setup_find_a_service_where_its_hooks_ran_if_no_one_else_may_write_there() {
+    let machine = Harness::new();
+    let dir = s6_dir(&machine, "srv/web", true);
+    fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+    s6_hook(&machine, &dir, "pre-start", &[]);
+    let said = |verb: &str| {
+        let output = machine.command(verb).arg("web").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let doctor = said("doctor");
+    let unseen = "its hooks ran in /srv/web, which others than root may change";
+    assert!(doctor.contains(unseen), "{doctor}");
+    assert!(!doctor.contains("NOT be caught"), "{doctor}");
+    fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+    let doctor = said("doctor");
+    assert!(
+        doctor.contains("NOT be caught: there is no /srv/web/finish"),
+        "{doctor}"
+    );
+    let setup = said("setup");
+    assert!(setup.contains("/srv/web/finish"), "{setup}");
 }

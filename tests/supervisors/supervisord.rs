@@ -435,10 +435,7 @@ const TABLE: [Row; 6] = [
     row(
         "crash, then a restart",
         "back",
-        &[
-            ("crashed: exit code 1", "up again"),
-            ("is up again", "up again"),
-        ],
+        &[("crashed: exit code 1", "up "), ("is up again", "up again")],
     ),
     row(
         "given up (FATAL)",

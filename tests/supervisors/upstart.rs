@@ -24,7 +24,7 @@ const TABLE: [Row; 5] = [
                 "down: Upstart has given up (respawning too fast)",
             ),
             (
-                "kept crashing, and is down: ",
+                "is down, after ",
                 "down: Upstart has given up (respawning too fast)",
             ),
             (

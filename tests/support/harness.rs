@@ -329,7 +329,7 @@ impl Harness {
         names
             .into_iter()
             .filter(|name| {
-                !["~seen", "~crashes", "~well"]
+                !["~seen", "~crashes", "~well", "~stopped"]
                     .iter()
                     .any(|it| name.ends_with(it))
             })

@@ -13,6 +13,7 @@
 //! | its crashes | `NAME~crashes` | post-stop: the times of the latest crashes, to tell a loop |
 //! | last life | `NAME~invocation` | post-stop: systemd's id of the last life that it saw end |
 //! | last good end | `NAME~well` | post-stop: when a run last ended well by itself |
+//! | last stop | `NAME~stopped` | post-stop: when it last ended because somebody had asked for that |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out, because Upstart's `restart` runs pre-stop and keeps the same process going. A
@@ -22,8 +23,8 @@
 
 mod content;
 mod old_account;
+mod planned;
 mod taken;
-mod well;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -36,8 +37,8 @@ use std::time::Duration;
 
 pub use content::Marker;
 use content::{millis, read_json};
+pub use planned::{Planned, PlannedEnd, planned_ends};
 pub use taken::{Circumstances, Claim, Taken};
-pub use well::{GoodEnd, good_ends};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};

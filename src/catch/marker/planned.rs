@@ -1,7 +1,9 @@
-//! The last good end of a service: a run that ended by itself, as the job wants its runs to end.
+//! The last planned ends of a service: its last good end, where a run ended by itself as the job
+//! wants its runs to end, and its last stop, which somebody had asked for.
 //!
-//! It tells that a job that runs by the clock is well again, and that it has run in time. Where a
-//! hook cannot keep it, people are told of a run that is missing too soon, never too late.
+//! A good end tells that a job that runs by the clock is well again, and that it has run in time.
+//! Where a hook cannot keep it, people are told of a run that is missing too soon, never too late.
+//! A stop tells that a service which does not run is meant not to.
 
 use std::path::Path;
 
@@ -12,12 +14,28 @@ use super::{MOST_NAMES, MarkerFile};
 use crate::clock::Now;
 use crate::report::{Supervisor, Timestamp};
 
-/// End of the file's name.
-const WELL: &str = "~well";
+/// The sort of a planned end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// It ended by itself.
+    Well,
+    /// Somebody had asked for it.
+    Stopped,
+}
 
-/// A good end, and the service whose it was.
+impl Planned {
+    /// Returns the end of the file's name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Well => "~well",
+            Self::Stopped => "~stopped",
+        }
+    }
+}
+
+/// A planned end, and the service whose it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GoodEnd {
+pub struct PlannedEnd {
     pub job: String,
     pub instance: Option<String>,
     pub supervisor: Supervisor,
@@ -27,7 +45,7 @@ pub struct GoodEnd {
     pub at_ms: u64,
 }
 
-impl GoodEnd {
+impl PlannedEnd {
     pub fn new(
         (job, instance): (&str, Option<&str>),
         supervisor: Supervisor,
@@ -46,29 +64,30 @@ impl GoodEnd {
 }
 
 impl MarkerFile {
-    /// Writes when a run has ended well.
-    pub fn keep_good_end(&self, end: &GoodEnd) -> std::io::Result<()> {
+    /// Writes when a planned end of this sort was.
+    pub fn keep_end(&self, sort: Planned, end: &PlannedEnd) -> std::io::Result<()> {
         self.create_dir()?;
-        self.write(&format!("{}{WELL}", self.name), end)
+        self.write(&format!("{}{}", self.name, sort.suffix()), end)
     }
 
-    /// Returns the last good end, if a hook of user `uid` has kept one that can be read.
-    pub fn good_end_by(&self, uid: u32) -> Option<GoodEnd> {
-        let name = format!("{}{WELL}", self.name);
+    /// Returns the last end of this sort, if a hook of user `uid` has kept one that can be read.
+    pub fn end_by(&self, sort: Planned, uid: u32) -> Option<PlannedEnd> {
+        let name = format!("{}{}", self.name, sort.suffix());
         self.read_of(&name, uid).ok().flatten()
     }
 }
 
-/// Returns the last good ends of all services whose hooks of user `uid` have a marker in `dir`.
-pub fn good_ends(dir: &Path, uid: u32) -> Vec<GoodEnd> {
+/// Returns the last ends of this sort of all services whose hooks of user `uid` have a marker in
+/// `dir`.
+pub fn planned_ends(dir: &Path, sort: Planned, uid: u32) -> Vec<PlannedEnd> {
     let entries = dir.read_dir().into_iter().flatten().flatten();
     let names = entries
         .take(MOST_NAMES)
         .filter_map(|entry| entry.file_name().into_string().ok());
     let read = |name: String| {
-        let name = name.strip_suffix(WELL)?.to_owned();
+        let name = name.strip_suffix(sort.suffix())?.to_owned();
         let dir = dir.to_owned();
-        MarkerFile { dir, name }.good_end_by(uid)
+        MarkerFile { dir, name }.end_by(sort, uid)
     };
     names.filter_map(read).collect()
 }

@@ -111,6 +111,11 @@ impl Group {
         crash.is_missed || self.is_quiet(crash.at)
     }
 
+    /// Returns true if it is of runs that are missing.
+    pub fn is_missed(&self) -> bool {
+        self.is_missed
+    }
+
     /// Returns true if there was none lately before this time.
     pub fn is_quiet(&self, at: Timestamp) -> bool {
         elapsed(self.row.map(|row| row.last), at) >= QUIET

@@ -9,7 +9,7 @@
 //! | the first crash of a group, or the first after 10 min without one | its report, at once |
 //! | it goes on | a summary 5 min after that, then one an hour |
 //! | all its services have been up for 10 min, or their last run ended well and 10 min have passed | it is up again |
-//! | a run is missing | its report, at once; once a run ended well, that it did |
+//! | a run is missing | its report, at once; once a run ended well, that it did, whatever else goes on |
 //!
 //! Then a brake holds for the job, whatever its crashes are called:
 //!
@@ -243,7 +243,8 @@ impl Thread {
         self.groups.remove(&oldest).is_some()
     }
 
-    /// Says that services are up again, if all groups that still crash are.
+    /// Says that services are up again, if all groups that still crash are. A run that was missing
+    /// and then ended well waits for no other group.
     fn say_up_again(
         &mut self,
         id: &ReportId,
@@ -254,15 +255,14 @@ impl Thread {
         let is_restless = |group: &&Group| {
             uptime(group).is_none() && (group.waiting.is_some() || !group.is_quiet(now))
         };
-        let up_for = self.groups.values().filter_map(uptime).min();
-        let Some(up_for) = up_for.filter(|_| !self.groups.values().any(|it| is_restless(&it)))
-        else {
+        let is_calm = !self.groups.values().any(|it| is_restless(&it));
+        let ends = |group: &&Group| uptime(group).is_some() && (is_calm || group.is_missed());
+        let Some(up_for) = self.groups.values().filter(ends).filter_map(uptime).min() else {
             return false;
         };
         let groups = std::mem::take(&mut self.groups);
-        let (mut ended, rest): (BTreeMap<_, _>, _) = groups
-            .into_iter()
-            .partition(|(_, group)| uptime(group).is_some());
+        let (mut ended, rest): (BTreeMap<_, _>, _) =
+            groups.into_iter().partition(|(_, group)| ends(&group));
         self.groups = rest;
         let new = waiting(&ended);
         let Some(all) = total(ended.values().filter_map(|group| group.row)) else {

@@ -59,13 +59,13 @@ impl Supervise for Runit {
 
     fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
         let status = service_dir::status_of(stop, self, host);
-        let (is_up, is_wanted) = (runit::is_up(&status), runit::wanted_up(&status));
+        let says = (runit::is_up(&status.bytes), runit::wanted_up(&status.bytes));
+        let stamp = service_dir::stamp(&status.bytes, AHEAD);
         Some(service_dir::condition(
             &status,
-            is_up,
-            is_wanted,
+            says,
+            (stamp, stamp),
             self.name(),
-            AHEAD,
         ))
     }
 

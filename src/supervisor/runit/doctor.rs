@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::doctor::Observed;
+use crate::supervisor::doctor::{Observed, Running};
 use crate::supervisor::runit;
 use crate::supervisor::service_dir;
 use crate::supervisor::service_dir::doctor::{finish, pre_start, running};
@@ -12,7 +12,9 @@ use crate::supervisor::supervise::Subject;
 
 pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let host = &subject.host;
-    let dir = &service_dir::directory(subject);
+    let Some(dir) = &service_dir::directory(subject, checks) else {
+        return Observed::of(Running::Unknown);
+    };
     finish(subject, dir, dir, checks);
     checks.extend(planned(subject, dir));
     let lacking = pre_start(subject, dir);

@@ -80,14 +80,11 @@ impl Supervise for S6 {
 
     fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
         let status = service_dir::status_of(stop, self, host);
-        let (is_up, is_wanted) = (s6::is_up(&status), s6::wanted_up(&status));
-        Some(service_dir::condition(
-            &status,
-            is_up,
-            is_wanted,
-            self.name(),
-            AHEAD,
-        ))
+        let says = (s6::is_up(&status.bytes), s6::wanted_up(&status.bytes));
+        let stamp = service_dir::stamp(&status.bytes, AHEAD);
+        let finished = (status.bytes.get(12..)).and_then(|it| service_dir::stamp(it, AHEAD));
+        let stamps = (stamp, stamp.max(finished));
+        Some(service_dir::condition(&status, says, stamps, self.name()))
     }
 
     fn file_of(&self, service: &str, host: &Host) -> Option<PathBuf> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::host::Host;
 use crate::supervisor::check::Check;
-use crate::supervisor::doctor::Observed;
+use crate::supervisor::doctor::{Observed, Running};
 use crate::supervisor::s6;
 use crate::supervisor::service_dir;
 use crate::supervisor::service_dir::doctor::{finish, pre_start, running};
@@ -12,7 +12,9 @@ use crate::supervisor::supervise::Subject;
 
 pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let host = &subject.host;
-    let source = service_dir::directory(subject);
+    let Some(source) = service_dir::directory(subject, checks) else {
+        return Observed::of(Running::Unknown);
+    };
     let dir = live(subject.service, &source, host);
     finish(subject, &dir, &source, checks);
     let lacking = pre_start(subject, &dir);

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rustix::process::geteuid;
 
@@ -16,6 +17,7 @@ use crate::host::{Host, open_regular_in_ours};
 use crate::report::{Condition, Evidence, Stop, Supervisor, Timestamp};
 use crate::supervisor::Supervise;
 use crate::supervisor::account::{Account, Ending, MainExit};
+use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::services;
 use crate::supervisor::supervise::{HookInput, Subject};
 
@@ -94,60 +96,97 @@ pub fn account(
     }
 }
 
-/// Reads how things stand with a service from its status, whose first bytes say since when.
+/// A supervisor's status of a service, as it stands in a file.
+#[derive(Default)]
+pub struct Status {
+    pub bytes: Vec<u8>,
+    /// When it was written.
+    pub written: Option<Timestamp>,
+}
+
+/// How long after a change of the service the status may be written that tells of it.
+const AT_ONCE: Duration = Duration::from_millis(200);
+
+/// Reads how things stand with a service from its status, which begins with the stamp of the
+/// latest change.
 ///
-/// `is_up` and `is_wanted` are what the rest of the status says. Its stamp is `ahead` seconds ahead
-/// of Unix time.
+/// `is_up` and `is_wanted` are what the rest of the status says. `since` is the moment of the
+/// stamp, `changed` the latest one at which the service itself has changed: a status that was
+/// written later was so by a command.
 pub fn condition(
-    status: &[u8],
-    is_up: Option<bool>,
-    is_wanted: Option<bool>,
+    status: &Status,
+    (is_up, is_wanted): (Option<bool>, Option<bool>),
+    (since, changed): (Option<Timestamp>, Option<Timestamp>),
     by: &'static str,
-    ahead: u64,
 ) -> Condition {
+    let by = Supervisor::new(by);
+    let is_told_since = || {
+        let later = changed.zip(status.written);
+        later.is_some_and(|(changed, written)| written.since(changed) > AT_ONCE)
+    };
     match (is_up, is_wanted) {
-        (Some(true), _) => Condition::Up {
-            since: status.first_chunk().and_then(|stamp| tai64(*stamp, ahead)),
-        },
-        (Some(false), Some(true)) => Condition::Restarting {
-            by: Supervisor::new(by),
-            in_s: None,
+        (Some(true), _) => Condition::Up { since },
+        (Some(false), Some(true)) => Condition::Restarting { by, in_s: None },
+        (Some(false), Some(false)) if is_told_since() => Condition::Stopped {
+            because: format!("{by} was told so while it was down"),
         },
         (Some(false), Some(false)) => Condition::Down {
-            because: format!("{} no longer wants it up", Supervisor::new(by)),
+            because: format!("{by} no longer wants it up"),
         },
         _ => Condition::Unknown,
     }
 }
 
-/// Reads a TAI64 stamp, which is after 2^62 and so many seconds ahead of Unix time.
-fn tai64(stamp: [u8; 8], ahead: u64) -> Option<Timestamp> {
-    let seconds = u64::from_be_bytes(stamp);
-    seconds
-        .checked_sub((1 << 62) + ahead)
-        .map(Timestamp::of_unix)
+/// Reads a TAI64N stamp, which is after 2^62 and so many seconds ahead of Unix time.
+pub fn stamp(bytes: &[u8], ahead: u64) -> Option<Timestamp> {
+    let (seconds, rest) = bytes.split_first_chunk()?;
+    let seconds = u64::from_be_bytes(*seconds).checked_sub((1 << 62) + ahead)?;
+    let nanos = u32::from_be_bytes(*rest.first_chunk()?);
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    let time = time.checked_add(Duration::from_nanos(nanos.into()))?;
+    Some(Timestamp::new(time))
 }
 
 /// Reads the supervisor's status of the service that has ended so; empty if there is none. The
 /// service is where its hook ran, or else where its supervisor keeps services.
-pub fn status_of(stop: &Stop, by: &dyn Supervise, host: &Host) -> Vec<u8> {
+pub fn status_of(stop: &Stop, by: &dyn Supervise, host: &Host) -> Status {
     let told = || trusted(Path::new(stop.directory.as_ref()?), host);
     let kept = || {
         services::check_name(&stop.job).ok()?;
         Some(by.file_of(&stop.job, host)?.parent()?.to_owned())
     };
-    let dir = told().or_else(kept);
-    dir.and_then(|dir| read(&host.path(dir.join(STATUS))))
-        .unwrap_or_default()
+    let read = |dir: PathBuf| {
+        let mut file = open_regular_in_ours(&host.path(dir.join(STATUS))).ok()?;
+        let written = file.metadata().ok()?.modified().ok();
+        let mut bytes = Vec::new();
+        (&mut file).take(MAX_SCRIPT).read_to_end(&mut bytes).ok()?;
+        Some(Status {
+            bytes,
+            written: written.map(Timestamp::new),
+        })
+    };
+    told().or_else(kept).and_then(read).unwrap_or_default()
 }
 
 /// Returns the directory of the service that doctor looks at: where its supervisor keeps services,
-/// or else where its hooks ran.
-pub fn directory(subject: &Subject) -> PathBuf {
+/// or else where its hooks ran. If others may write there, adds that nothing is known, and returns
+/// `None`.
+pub fn directory(subject: &Subject, checks: &mut Vec<Check>) -> Option<PathBuf> {
     let run = subject.supervisor.file_of(subject.service, &subject.host);
     let kept = run.and_then(|run| Some(run.parent()?.to_owned()));
     let told = || trusted(subject.directory.as_deref()?, &subject.host);
-    kept.or_else(told).unwrap_or_else(|| "/".into())
+    let found = kept.or_else(told);
+    if found.is_none() {
+        let place = subject.directory.as_deref().unwrap_or(Path::new("/"));
+        let text = format!(
+            "its hooks ran in {}, which others than root may change: what stands there now is not \
+             looked at",
+            place.display()
+        );
+        let remedy = "let it and all above it belong to root, and let nobody else write there";
+        checks.push(Check::unknown("hooks", Concerns::Catching, text).with(remedy));
+    }
+    found
 }
 
 /// Returns the directory in which a hook runs, by its name on this host.
@@ -157,7 +196,7 @@ pub fn here(input: &HookInput, host: &Host) -> Option<String> {
 }
 
 /// Returns a directory that a hook has named, unless another user could put something in its place.
-fn trusted(dir: &Path, host: &Host) -> Option<PathBuf> {
+pub fn trusted(dir: &Path, host: &Host) -> Option<PathBuf> {
     let is_plain = dir.is_absolute()
         && (dir.components()).all(|it| matches!(it, Component::RootDir | Component::Normal(_)));
     let real = host.path(dir);

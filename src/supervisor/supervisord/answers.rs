@@ -49,12 +49,12 @@ impl Supervise for Supervisord {
         }
     }
 
-    fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
+    fn condition(&self, stop: &Stop, now: Now, host: &Host) -> Option<Condition> {
         let process = match &stop.instance {
             Some(process) => format!("{}:{process}", stop.job),
             None => stop.job.clone(),
         };
-        let condition = doctor::status(host).and_then(|said| condition::read(&said, &process));
+        let condition = doctor::status(host).and_then(|said| condition::read(&said, &process, now));
         Some(condition.unwrap_or_default())
     }
 

@@ -7,7 +7,7 @@ use crate::report::{Condition, Supervisor};
 use crate::supervisor::systemd::units::Shown;
 
 /// The properties that [`read`] needs.
-pub const PROPERTIES: [&str; 13] = [
+pub const PROPERTIES: [&str; 15] = [
     "LoadState",
     "Type",
     "ActiveState",
@@ -21,13 +21,19 @@ pub const PROPERTIES: [&str; 13] = [
     "StartLimitBurst",
     "TriggeredBy",
     "StateChangeTimestampMonotonic",
+    "ActiveEnterTimestampMonotonic",
+    "InactiveExitTimestampMonotonic",
 ];
 
 /// Reads how things stand from a unit's properties; returns `None` while its state changes, as
 /// between the end of the main process and what systemd does about it.
 pub fn read(unit: &Shown, now: Now) -> Option<Condition> {
     let number = |name: &str| unit.get(name).parse::<u64>().ok();
-    let since = number("StateChangeTimestampMonotonic").map(Duration::from_micros);
+    let time = |name: &str| number(name).map(Duration::from_micros);
+    let up = |since: &str| Condition::Up {
+        since: time(since).and_then(|since| now.wall_at(since)),
+    };
+    let since = time("StateChangeTimestampMonotonic");
     let has_job = number("Job").is_some_and(|job| job != 0);
     let restarting = |in_s| Condition::Restarting {
         by: Supervisor::new("systemd"),
@@ -35,9 +41,11 @@ pub fn read(unit: &Shown, now: Now) -> Option<Condition> {
     };
     Some(match unit.get("ActiveState") {
         _ if unit.get("LoadState") != "loaded" => Condition::Unknown,
-        "active" | "reloading" => Condition::Up {
-            since: since.and_then(|since| now.wall_at(since)),
-        },
+        "active" | "reloading" => up("ActiveEnterTimestampMonotonic"),
+        // A oneshot service is never more than that while its command runs.
+        "activating" if unit.get("Type") == "oneshot" && unit.get("SubState") == "start" => {
+            up("InactiveExitTimestampMonotonic")
+        }
         // `auto-restart`; `auto-restart-queued` from systemd 254 on.
         "activating" if unit.get("SubState").starts_with("auto-restart") => {
             let next = ["RestartUSecNext", "RestartUSec"]
@@ -63,6 +71,11 @@ fn stays_down(unit: &Shown, restarts: Option<u64>, limit: Option<u64>) -> Condit
     if unit.get("Type") == "oneshot" && unit.get("Result") == "success" {
         return Condition::ran_well();
     }
+    if was_stopped(unit) {
+        return Condition::Stopped {
+            because: "as it waited for its restart".to_owned(),
+        };
+    }
     // After the limit the result is still that of the last end, except where a start was refused.
     let is_limit = unit.get("Result") == "start-limit-hit"
         || restarts
@@ -79,6 +92,13 @@ fn stays_down(unit: &Shown, restarts: Option<u64>, limit: Option<u64>) -> Condit
         _ => format!("systemd does not restart it after this end (Restart={restart})"),
     };
     Condition::Down { because }
+}
+
+/// Returns true if somebody has stopped the unit between two of its lives. What dies and stays down
+/// is `failed`; `reset-failed` clears the result, too.
+fn was_stopped(unit: &Shown) -> bool {
+    let is_no_death = ["", "success", "exec-condition", "start-limit-hit"];
+    unit.get("ActiveState") == "inactive" && !is_no_death.contains(&unit.get("Result"))
 }
 
 #[cfg(test)]
@@ -108,11 +128,33 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_a_oneshot_service_and_a_stop_between_two_lives_are_read() {
+        for (properties, expected) in [
+            (
+                "Type=oneshot\nActiveState=activating\nSubState=start\n\
+                 InactiveExitTimestampMonotonic=98000000",
+                Condition::Up {
+                    since: Timestamp::try_from("2026-11-23T02:59:58Z".to_owned()).ok(),
+                },
+            ),
+            (
+                "ActiveState=inactive\nSubState=dead\nResult=exit-code\nRestart=always",
+                Condition::Stopped {
+                    because: "as it waited for its restart".to_owned(),
+                },
+            ),
+        ] {
+            assert_eq!(condition(properties), Some(expected), "{properties}");
+        }
+    }
+
+    #[test]
     fn the_states_of_a_unit_that_has_died_are_read() {
         let by = || Supervisor::new("systemd");
         for (properties, expected) in [
             (
-                "ActiveState=active\nSubState=running\nStateChangeTimestampMonotonic=98000000",
+                "ActiveState=active\nSubState=running\nStateChangeTimestampMonotonic=99000000\n\
+                 ActiveEnterTimestampMonotonic=98000000",
                 Some(Condition::Up {
                     since: Timestamp::try_from("2026-11-23T02:59:58Z".to_owned()).ok(),
                 }),

@@ -12,7 +12,7 @@ mod as_root {
             "crash, then a restart",
             "back",
             &[
-                ("crashed: exit code 1", "up again since "),
+                ("crashed: exit code 1", "up "),
                 ("is up again", "up again since "),
             ],
         ),
