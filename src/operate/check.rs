@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::config::{self, Checked, EX_CONFIG, Problem, Severity, check as check_config};
+use crate::deliver::stamp;
 use crate::operate::json::escaped;
 use crate::operate::{known, secrets};
 use crate::places::Places;
@@ -37,6 +38,7 @@ fn check(places: &Places, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     checked.problems.extend(no_directory(dir));
     checked.problems.extend(unmatched(places));
     checked.problems.extend(idle_reminders(places));
+    checked.problems.extend(unwatched(places));
     if json {
         let problems: Vec<Value> = checked.problems.iter().map(as_json).collect();
         let _ = writeln!(out, "{}", escaped(&format!("{:#}", Value::from(problems))));
@@ -88,6 +90,33 @@ fn idle_reminders(places: &Places) -> Vec<Problem> {
         .into_iter()
         .filter_map(warn)
         .collect()
+}
+
+/// Returns a warning for each job of which runs are expected, if no deliverer looks regularly: it
+/// alone finds that one is missing.
+fn unwatched(places: &Places) -> Vec<Problem> {
+    match stamp::last(places) {
+        Ok(Some(last)) if last.is_recent() => return Vec::new(),
+        Ok(_) => {}
+        // That is not known.
+        Err(_) => return Vec::new(),
+    }
+    let message = "no deliverer looks regularly here, and it alone finds out that a run is missing";
+    let help = "start one, by lastwords.timer, by a line in cron that runs `lastwords deliver`, or \
+                as `lastwords deliver --watch`";
+    let jobs = config::expecting(&places.config).into_iter();
+    let expecting = jobs.filter(|(_, loaded)| loaded.job.expect.is_some());
+    let warn = |(job, _): (String, _)| {
+        config::at_key(
+            &places.config,
+            &job,
+            "expect",
+            Severity::Warning,
+            message,
+            help,
+        )
+    };
+    expecting.filter_map(warn).collect()
 }
 
 /// Returns a warning for each job's file whose job nobody here runs. Where no supervisor runs

@@ -15,6 +15,8 @@ pub struct Caller {
     pub program: PathBuf,
     /// Flags for the directories that are not the usual ones.
     flags: Vec<String>,
+    /// The directory in which the supervisor keeps the service, if it is in none of the usual ones.
+    pub directory: Option<PathBuf>,
     /// The run directory and the spool, if they are not the usual ones.
     run_dir: Option<String>,
     spool: Option<String>,
@@ -48,10 +50,18 @@ impl Caller {
         };
         Ok(Self {
             program,
+            directory: None,
             run_dir: value("--run-dir"),
             spool: value("--spool"),
             flags,
         })
+    }
+
+    /// Returns the same for a service that its supervisor keeps in this directory, if that is none
+    /// of the usual ones.
+    #[must_use]
+    pub fn of_service_in(self, directory: Option<PathBuf>) -> Self {
+        Self { directory, ..self }
     }
 
     /// Returns `PROGRAM VERB FLAGS`, quoted for a shell.
@@ -156,6 +166,7 @@ mod tests {
     fn a_text_calls_this_program_with_its_directories_for_this_job() {
         let flags = ["--run-dir", "/srv/run"].map(str::to_owned).to_vec();
         let caller = Caller {
+            directory: None,
             program: "/opt/last words".into(),
             flags,
             run_dir: Some("/srv/run".into()),

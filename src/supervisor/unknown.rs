@@ -31,8 +31,14 @@ impl Supervise for NoSupervisor {
     fn examine(&self, subject: &Subject, checks: &mut Vec<Check>) -> Observed {
         let text = format!("nobody here is known to run {}", subject.service);
         let check = Check::unknown("hooks", Concerns::Catching, text);
-        checks
-            .push(check.with("name its supervisor, as `--supervisor upstart`, or check the name"));
+        // What is to run by the clock is a command.
+        let by = if subject.loaded.job.expect.is_some() {
+            "run"
+        } else {
+            "upstart"
+        };
+        let remedy = format!("name its supervisor, as `--supervisor {by}`, or check the name");
+        checks.push(check.with(remedy));
         Observed::of(Running::Unknown)
     }
 

@@ -16,6 +16,7 @@ const QUIET: Duration = Duration::from_mins(1);
 
 const ABOUT: &str = "deliverer";
 const AGAIN: &str = "a message that a sink does not take at once is not tried again";
+const MISSED: &str = "that a run is missing is not told";
 const UNITS: [&str; 3] = ["lastwords.path", "lastwords.timer", "lastwords.service"];
 const PROPERTIES: [&str; 7] = [
     "Id",
@@ -61,11 +62,17 @@ fn looked(
 ) -> Check {
     let supervisor = subject.supervisor;
     let remedy = supervisor.start_deliverer(subject.service, by_systemd);
+    let expects = subject.loaded.job.expect.is_some();
+    let harm = if expects {
+        format!("{MISSED}, and {AGAIN}")
+    } else {
+        AGAIN.to_owned()
+    };
     match last {
         Ok(Some(look)) if look.watches && look.ago > QUIET => problem(
             Concerns::InTime,
             format!(
-                "it has not looked for reports in {}: {AGAIN}",
+                "it has not looked for reports in {}: {harm}",
                 length(look.ago)
             ),
             remedy,
@@ -75,6 +82,10 @@ fn looked(
             Concerns::InTime,
             format!("looked for reports {}", ago(look.ago)),
         ),
+        Ok(_) if supervisor.deliverer_stays() && expects => {
+            let text = format!("none looks regularly: {MISSED}");
+            problem(Concerns::InTime, text, remedy)
+        }
         Ok(_) if supervisor.deliverer_stays() => {
             let text = "none looks regularly. The one that `lastwords run` starts goes on until \
                         everything is sent, unless the machine goes down";
@@ -87,7 +98,7 @@ fn looked(
         Ok(Some(look)) => problem(
             Concerns::InTime,
             format!(
-                "no deliverer has looked by itself for reports in {}: {AGAIN}",
+                "no deliverer has looked by itself for reports in {}: {harm}",
                 length(look.ago)
             ),
             remedy,
@@ -99,7 +110,7 @@ fn looked(
         ),
         Ok(None) => problem(
             Concerns::InTime,
-            format!("no deliverer looks regularly: {AGAIN}"),
+            format!("no deliverer looks regularly: {harm}"),
             remedy,
         ),
         Err(why) => Check::unknown(

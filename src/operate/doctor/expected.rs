@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 
 use crate::deliver::expected::Expected;
 use crate::operate::doctor::ago;
-use crate::spool::Kept;
+use crate::report::Stop;
+use crate::spool::{Chronicled, Kept};
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::supervise::Subject;
 use crate::when::{length, moment};
@@ -36,6 +37,8 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
         let text = format!("{every}; the deliverer has not looked since its file says so");
         checks.push(Check::unknown("expected", Concerns::Content, text));
     }
+    let remedy = format!("`lastwords list --job {}` shows why", subject.job);
+    let remedy = remedy.as_str();
     for service in found {
         let whose = service
             .instance
@@ -45,7 +48,14 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
         let since = moment(service.since());
         checks.push(if service.is_told {
             let text = format!("{every}; none{whose} has ended well since {since}");
-            Check::weak("expected", Concerns::Content, text, "find out why")
+            Check::weak("expected", Concerns::Content, text, remedy)
+        } else if let Some(failed) = failed_since(subject, service) {
+            let (failed, exit) = (ago(subject.now.wall.since(failed.stopped_at)), &failed.exit);
+            let text = format!(
+                "{every}; the last one{whose} failed {failed} ({exit}), and none has ended well \
+                 since {since}"
+            );
+            Check::weak("expected", Concerns::Content, text, remedy)
         } else if service.has_run {
             let ago = ago(subject.now.wall.since(service.since()));
             let text = format!("{every}; the last one{whose} ended well {ago}");
@@ -55,4 +65,21 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
             Check::ok("expected", Concerns::Content, text)
         });
     }
+}
+
+/// Returns the end of the service's latest run, if that has died since its last good end.
+fn failed_since(subject: &Subject, service: &Expected) -> Option<Stop> {
+    let spool = subject.places.spool();
+    let of = |user| Chronicled {
+        user,
+        job: service.job.clone(),
+    };
+    let users = [None].into_iter().chain(subject.uid.map(Some));
+    let died = |user| {
+        let id = spool.chronicle(&of(user)).ok()?.latest_id()?.clone();
+        Some(spool.brief(spool.find(&id)?, &id).ok()?.stop)
+    };
+    let latest = users.filter_map(died).max_by_key(|stop| stop.stopped_at)?;
+    let is_since = latest.instance == service.instance && latest.stopped_at > service.since();
+    is_since.then_some(latest)
 }

@@ -24,6 +24,7 @@ use rustix::process::geteuid;
 use crate::accounts;
 use crate::clock::Now;
 use crate::config;
+use crate::deliver::{self, Down};
 use crate::operate::{known, runs, typed};
 use crate::places::Places;
 use crate::render::condition;
@@ -136,11 +137,8 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
 
     let mut checks = Vec::new();
     let observed = hooks(&subject, &mut checks);
-    let failed = observed.failed.as_ref().map(|failed| {
-        let now = condition::words(failed, subject.now.wall);
-        checks.push(is_down(&subject, &now));
-        now
-    });
+    let failed = failed(&subject, &observed);
+    checks.extend(failed.iter().map(|now| is_down(&subject, now)));
     let marker = armed::check(&subject, &observed, &mut checks);
     expected::check(&subject, &mut checks);
     places::check(&subject, &mut checks);
@@ -154,7 +152,7 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
         check.remedy = (check.remedy.take()).map(|remedy| typed::commands(&remedy, places));
     }
     let verdict = supervisor::check::verdict(service, &checks);
-    let verdict = match failed {
+    let verdict = match failed.first() {
         Some(now) => format!("{verdict}. The service is {now}"),
         None => verdict,
     };
@@ -163,6 +161,30 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
         verdict,
         checks,
     }
+}
+
+/// Returns how things stand with each service that has failed and is down now, in words.
+fn failed(subject: &Subject, observed: &Observed) -> Vec<String> {
+    let at = subject.now.wall;
+    if let Some(failed) = &observed.failed {
+        return vec![condition::words(failed, at)];
+    }
+    if observed.running == Running::Yes {
+        return Vec::new();
+    }
+    // Only root may see what the deliverer knows.
+    let down = deliver::down(subject.job, subject.instance, subject.places).unwrap_or_default();
+    let words = |down: Down| {
+        let (ago, exit) = (
+            ago(at.since(down.about.stop.stopped_at)),
+            &down.about.stop.exit,
+        );
+        let instance = (down.about.stop.instance.as_ref()).filter(|_| subject.instance.is_none());
+        let whose = instance.map_or_else(String::new, |instance| format!(" (of {instance})"));
+        let now = condition::words(&down.now, at);
+        format!("{now}{whose}; its last end was {ago}: {exit}")
+    };
+    down.into_iter().map(words).collect()
 }
 
 /// Says that the service has failed and is down now.

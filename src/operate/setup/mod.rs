@@ -11,9 +11,10 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::config;
+use crate::operate::known;
 use crate::places::Places;
 use crate::supervisor::caller::Caller;
-use crate::supervisor::{self, Supervise, services};
+use crate::supervisor::{self, Supervise, service_dir, services};
 use crate::when::length;
 
 #[derive(Debug, Args)]
@@ -39,10 +40,19 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     };
     services::check_name(job)?;
     let host = places.host();
-    let by = args
-        .supervisor
-        .map_or_else(|| services::supervisor_of(job, &host), Ok)?;
-    let mut plan = by.setup(job, &host, &Caller::of(places)?);
+    let trace = known::trace(job, places);
+    let by = match (args.supervisor, services::supervisor_of(job, &host), &trace) {
+        (Some(named), ..) => named,
+        (None, Ok(by), _) => by,
+        // Its hooks have left a trace.
+        (None, Err(_), Some(trace)) => trace.supervisor,
+        (None, Err(why), None) => return Err(why),
+    };
+    let directory = trace.filter(|it| it.supervisor == by);
+    let directory = directory.and_then(|it| service_dir::trusted(&it.directory?, &host));
+    let is_known = by.knows(job, &host) || directory.is_some();
+    let caller = Caller::of(places)?.of_service_in(directory);
+    let mut plan = by.setup(job, &host, &caller);
     let places = &places.on_its_root();
     plan.files.push(skeleton::draft(job, by, places));
     plan.better.extend(long_stop(job, by, places));
@@ -65,7 +75,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     ensure!(
-        by.knows(job, &host),
+        is_known,
         "{by} has no job {job}, so nothing was written; check the name"
     );
     let left_to_do = plan.write(out)?;

@@ -15,7 +15,7 @@ const CONTROL_D: &str = include_str!("../../../config/runit/control/d");
 const CONTROL_X: &str = include_str!("../../../config/runit/control/x");
 
 pub fn plan(by: &dyn Supervise, job: &str, host: &Host, caller: &Caller) -> Plan {
-    let dir = directory(by, job, host, "/etc/sv");
+    let dir = directory(by, job, host, caller, "/etc/sv");
     let mut plan = Plan {
         found: services::found(by, job, host),
         ..Plan::default()

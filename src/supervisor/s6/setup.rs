@@ -11,7 +11,7 @@ use crate::supervisor::{Supervise, services};
 const FINISH: &str = include_str!("../../../config/s6/finish");
 
 pub fn plan(by: &dyn Supervise, job: &str, host: &Host, caller: &Caller) -> Plan {
-    let dir = directory(by, job, host, "/etc/s6");
+    let dir = directory(by, job, host, caller, "/etc/s6");
     let mut plan = Plan {
         found: services::found(by, job, host),
         ..Plan::default()

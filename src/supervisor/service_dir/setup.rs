@@ -12,10 +12,18 @@ exec 2>&1
 exec /usr/bin/lastwords deliver --watch
 ";
 
-/// Returns the service's directory; the one in `usual` if the supervisor does not know the service.
-pub fn directory(by: &dyn Supervise, job: &str, host: &Host, usual: &str) -> String {
+/// Returns the service's directory: where its supervisor keeps it, or else where its hooks ran. The
+/// one in `usual` if nobody knows the service.
+pub fn directory(
+    by: &dyn Supervise,
+    job: &str,
+    host: &Host,
+    caller: &Caller,
+    usual: &str,
+) -> String {
     let run = by.file_of(job, host);
-    let dir = run.as_ref().and_then(|run| run.parent());
+    let kept = run.as_ref().and_then(|run| run.parent());
+    let dir = kept.or(caller.directory.as_deref());
     dir.map_or_else(|| format!("{usual}/{job}"), |dir| dir.display().to_string())
 }
 
