@@ -136,11 +136,18 @@ fn is_path(value: &[u8]) -> bool {
     parts.next().is_some() && TOP.iter().any(|it| it.as_bytes() == top)
 }
 
+/// Returns true if this has too few digits and capitals to be drawn by lot.
+pub fn is_plain(value: &[u8]) -> bool {
+    let is_drawn = |byte: &&u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+    value.iter().take(WINDOW).filter(is_drawn).nth(1).is_none()
+}
+
 /// Returns true if this looks as if a machine had drawn it by lot.
 pub fn is_random(value: &[u8]) -> bool {
     let value = value.get(..WINDOW).unwrap_or(value);
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric();
     value.len() >= 8
+        && !is_plain(value)
         && !is_thing(value)
         && (is_uuid(value)
             || value.split(|byte| !is_part(byte)).any(is_random_run)

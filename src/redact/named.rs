@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::extent::{block, header, inside, line, list, quoted, skip, value};
 use super::looks::{
-    WINDOW, is_harmless, is_hash, is_number, is_prose, is_random, is_thing, is_word,
+    WINDOW, is_harmless, is_hash, is_number, is_plain, is_prose, is_random, is_thing, is_word,
 };
 use super::name::{LONGEST, Says, says};
 
@@ -293,6 +293,11 @@ impl NamedValue<'_> {
 
     /// Reads one value, or several in brackets.
     fn values(&self, found: &mut Vec<Range<usize>>) -> Option<usize> {
+        // Most values of such names need no closer look.
+        let is_drawn = matches!(self.says, Says::Perhaps | Says::KeyNumber) && !self.is_in_query();
+        if is_drawn && is_plain(self.window(self.at).get(self.at..)?) {
+            return None;
+        }
         let rest = self.text.get(self.at..).unwrap_or_default();
         if rest.starts_with(b"[") && !rest.starts_with(super::REDACTED.as_bytes()) {
             return self.list(found);

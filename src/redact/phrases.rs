@@ -7,7 +7,7 @@ use super::extent::{inside, quoted, skip, value};
 use super::looks::{is_harmless, is_prose, is_random};
 
 /// How far to look for a URL's password, in bytes.
-const LONGEST_PASSWORD: usize = 512;
+pub const LONGEST_PASSWORD: usize = 512;
 /// How far to look back for the words before another, in bytes.
 const LONGEST_PHRASE: usize = 64;
 /// Maximum length of the name and the place of a function in a stack of PHP.

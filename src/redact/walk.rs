@@ -21,6 +21,7 @@ pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
         found: Vec::new(),
         floor: 0,
         space: 0,
+        sign: 0,
         plain: 0,
         program: None,
         address: 0,
@@ -69,6 +70,8 @@ struct Walk<'t> {
     floor: usize,
     /// Where the next space is, as far as it has been looked for.
     space: usize,
+    /// Where the next `@` is, as far as it has been looked for.
+    sign: usize,
     /// Up to where nothing is a token: see [`tokens::at`].
     plain: usize,
     /// Where a program stands on this line whose flags are known.
@@ -210,6 +213,12 @@ impl Walk<'_> {
     }
 
     fn url(&mut self, at: usize) -> usize {
+        if self.sign <= at {
+            self.sign = skip(self.text, at, |byte| byte != b'@');
+        }
+        if self.sign - at > phrases::LONGEST_PASSWORD {
+            return at;
+        }
         phrases::url(self.text, at).map_or(at, |password| self.add(password))
     }
 
