@@ -123,6 +123,7 @@ mod tests {
                 pid: Some(7),
                 exit: &Exit::Unknown,
                 log: None,
+                redactor: None,
                 kernel: ("", &messages),
             };
             let _ = (read(&scene, &text::read(&log)), around(&scene, Death::Unknown));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::redact::Redactor;
 use crate::report::{Cause, Evidence, Exit};
 
 /// Everything that is known about a death.
@@ -13,6 +14,8 @@ pub struct Scene<'a> {
     pub exit: &'a Exit,
     /// Name of the log, and its end.
     pub log: Option<(&'a str, &'a str)>,
+    /// Takes the secrets out of what is read of the log; `None` if it has none.
+    pub redactor: Option<&'a Redactor>,
     /// Name of the kernel log, and its messages about this life of the service.
     pub kernel: (&'a str, &'a [KernelMessage]),
 }
