@@ -93,6 +93,7 @@
 //! | fingerprint | what makes two crashes the same |
 //! | spool | the directory where reports wait and are kept |
 //! | entry | one report's file in the spool |
+//! | deputy | the spool in memory that stands in for one on a read-only disk |
 //! | deliverer | the process that sends reports: `lastwords deliver` |
 //! | steward | a process of the deliverer that has one user's rights, for that user's directories |
 //! | sink | a destination: a mailbox, a channel, a server, a program |

@@ -2,6 +2,7 @@
 //! job may fill.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use clap::Args;
 use rustix::process::geteuid;
 
 use crate::host::Host;
-use crate::spool::{MemoryInbox, Spool};
+use crate::spool::{InUse, MemoryInbox, Spool};
 
 /// The directories.
 #[derive(Clone, Debug, Args)]
@@ -83,8 +84,21 @@ impl Places {
         }
     }
 
+    /// Returns the spool on the disk.
     pub fn spool(&self) -> Spool {
         Spool::new(&self.spool)
+    }
+
+    /// Returns the spool that holds the truth: its deputy, if it has one.
+    pub fn spool_in_use(&self) -> Spool {
+        self.spool().in_use(&self.own_dir())
+    }
+
+    /// Returns the spool to work with, after changing over to its deputy or back if that is to be
+    /// done. Returns `None` if other processes keep this one from that.
+    pub fn hold_spool(&self) -> io::Result<Option<InUse>> {
+        let is_suspect = self.memory().count() > 0;
+        self.spool().hold(&self.own_dir(), is_suspect)
     }
 
     /// Returns the part of the run directory that root prepares for a setuid job, whose hooks run

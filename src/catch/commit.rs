@@ -83,6 +83,10 @@ pub fn commit(
                     report.id
                 ),
             );
+            // Where the disk is read-only it is told from there.
+            if wake {
+                nudge::deliver(places, taken.circumstances.supervisor);
+            }
         }
         (Err(why), Err(also)) => {
             let lost = format!(

@@ -112,8 +112,8 @@ fn of_missed(report: &Report, deliverer: &Deliverer) -> Condition {
 
 /// Returns how things stand with the service that has died.
 pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
-    let armed_since = || armed_since(report, &deliverer.signs);
-    let ended_since = || planned_end_since(report, &deliverer.signs);
+    let armed_since = || armed_since(report, &deliverer.looks.signs);
+    let ended_since = || planned_end_since(report, &deliverer.looks.signs);
     let condition = match ask(report, deliverer) {
         Condition::Up { since: None } => armed_since().unwrap_or(Condition::Up { since: None }),
         Condition::Unknown => armed_since()
@@ -205,6 +205,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::deliver::deliverer::Looks;
     use crate::places::Places;
     use crate::report::sample;
 
@@ -219,10 +220,11 @@ mod tests {
         let mut report = sample();
         report.make_a_claim(33);
         // Upstart says nothing of an instance that is stopped, nor of one that never was.
-        let (places, mut out) = (Places::default(), Vec::new());
+        let places = Places::default();
+        let looks = Looks::new(&places, Duration::ZERO, &|_| {});
         let deliverer = Deliverer {
             host,
-            ..Deliverer::new(&places, Duration::ZERO, &mut out)
+            ..Deliverer::new(&places, places.spool(), &looks)
         };
         let found = of(&report, &BTreeSet::new(), &deliverer);
         assert_eq!(found, Some(Condition::Unknown));

@@ -1,7 +1,5 @@
-//! The deliverer: everything that all parts of one run of it work with.
+//! The deliverer: everything that all parts of one look of it work with.
 
-use std::io::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,15 +11,21 @@ use crate::render::one_line;
 use crate::report::SinkKey;
 use crate::spool::Spool;
 
-/// One run of the deliverer, and what it works with.
+/// One look of the deliverer, and what it works with.
 pub struct Deliverer<'a> {
     pub places: &'a Places,
     pub spool: Spool,
     pub host: Host,
-    pub later: Duration,
-    pub out: Mutex<&'a mut (dyn Write + Send)>,
     /// How long this look has waited for supervisors' answers, in milliseconds.
     pub waited: AtomicU64,
+    pub looks: &'a Looks<'a>,
+}
+
+/// The things that all looks of one run of the deliverer share.
+pub struct Looks<'a> {
+    pub later: Duration,
+    /// Prints a line for the person who started the deliverer.
+    pub print: &'a (dyn Fn(&str) + Sync),
     /// When supervisors were last asked for ends that no hook has seen, in seconds since the boot;
     /// 0 if they were not.
     pub asked_for_unseen: AtomicU64,
@@ -30,25 +34,32 @@ pub struct Deliverer<'a> {
     pub has_failed: AtomicBool,
 }
 
-impl<'a> Deliverer<'a> {
-    /// Returns a run that works for so much later, and prints to `out`.
-    pub fn new(places: &'a Places, later: Duration, out: &'a mut (dyn Write + Send)) -> Self {
+impl<'a> Looks<'a> {
+    pub fn new(places: &'a Places, later: Duration, print: &'a (dyn Fn(&str) + Sync)) -> Self {
         Self {
-            places,
-            spool: places.spool(),
-            host: places.host(),
             later,
-            out: Mutex::new(out),
-            waited: AtomicU64::new(0),
+            print,
             asked_for_unseen: AtomicU64::new(0),
             signs: Signs::new(places),
             has_failed: AtomicBool::new(false),
         }
     }
+}
+
+impl<'a> Deliverer<'a> {
+    pub fn new(places: &'a Places, spool: Spool, looks: &'a Looks<'a>) -> Self {
+        Self {
+            places,
+            spool,
+            host: places.host(),
+            waited: AtomicU64::new(0),
+            looks,
+        }
+    }
 
     /// Returns the moment that this run works for.
     pub fn now(&self) -> Now {
-        Now::read().after(self.later)
+        Now::read().after(self.looks.later)
     }
 
     /// Returns how long this look has waited for supervisors' answers.
@@ -65,24 +76,22 @@ impl<'a> Deliverer<'a> {
     /// Says that something of ours could not be done. This run goes on, and then ends as one that
     /// has failed.
     pub fn fail(&self, line: &str) {
-        self.has_failed.store(true, Ordering::Relaxed);
+        self.looks.has_failed.store(true, Ordering::Relaxed);
         self.say(line);
     }
 
     /// Finds out which services of these users run or have ended well, of all users at once.
     pub fn ask_stewards(&self, users: impl Iterator<Item = u32>) {
-        for (uid, why) in self.signs.ask_all(&users.collect()) {
+        for (uid, why) in self.looks.signs.ask_all(&users.collect()) {
             self.say(&format!(
                 "it is not known which services of user {uid} run: {why:#}"
             ));
         }
     }
 
-    /// Prints a line for the person who started the deliverer. A closed output is no failure.
+    /// Prints a line for the person who started the deliverer.
     pub fn say(&self, line: &str) {
-        if let Ok(mut out) = self.out.lock() {
-            let _ = writeln!(out, "{}", one_line(line, 1000));
-        }
+        (self.looks.print)(&one_line(line, 1000));
     }
 }
 

@@ -289,7 +289,7 @@ impl Talk<'_, '_> {
         if !self.pass.is_whole {
             return BTreeMap::new();
         }
-        let Deliverer { signs, .. } = self.deliverer;
+        let signs = &self.deliverer.looks.signs;
         let now = self.deliverer.now();
         let sign = |service: &Service| {
             let instance = service.instance.as_deref();

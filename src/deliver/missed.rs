@@ -128,7 +128,7 @@ pub fn condition(about: &Report, deliverer: &Deliverer) -> Result<Condition> {
 pub fn run_under_way(about: &Report, deliverer: &Deliverer) -> Option<ArmedAt> {
     let stop = &about.stop;
     let uid = uid_of(&stop.job, deliverer);
-    (deliverer.signs).armed(uid, &stop.job, stop.instance.as_deref())
+    (deliverer.looks.signs).armed(uid, &stop.job, stop.instance.as_deref())
 }
 
 /// Returns what a service of which a run is missing has not done, in one line; `None` if none is
@@ -218,7 +218,7 @@ fn uid(loaded: &Loaded, deliverer: &Deliverer) -> Option<u32> {
 fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<PlannedEnd> {
     let users = [None].into_iter().chain(uid.map(Some));
     users
-        .flat_map(|user| deliverer.signs.good_ends(user, job))
+        .flat_map(|user| deliverer.looks.signs.good_ends(user, job))
         .collect()
 }
 
@@ -226,8 +226,10 @@ fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<PlannedE
 fn has_begun(deliverer: &Deliverer, service: &Expected) -> bool {
     let (uid, since) = (uid_of(&service.job, deliverer), service.since());
     let its = (service.job.as_str(), service.instance.as_deref());
-    let stop = deliverer.signs.end(Planned::Stopped, uid, its);
-    if deliverer.signs.armed(uid, its.0, its.1).is_some() || stop.is_some_and(|it| it.at > since) {
+    let stop = deliverer.looks.signs.end(Planned::Stopped, uid, its);
+    if deliverer.looks.signs.armed(uid, its.0, its.1).is_some()
+        || stop.is_some_and(|it| it.at > since)
+    {
         return true;
     }
     let died = deliverer.spool.chronicle(&Chronicled {

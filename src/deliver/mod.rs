@@ -57,10 +57,11 @@ use crate::catch::nudge;
 use crate::clock::Now;
 use crate::config::EX_CONFIG;
 use crate::places::Places;
+use crate::render::one_line;
 use crate::sinks::exec;
 use crate::spool::{Lock, Place, Spool, TakeOver};
-use deliverer::Deliverer;
 pub(crate) use deliverer::sink_lock;
+use deliverer::{Deliverer, Looks};
 pub(crate) use groups::{Counted, counted};
 pub(crate) use outages::{Down, down};
 use pass::{Items, Pass};
@@ -117,22 +118,25 @@ pub struct DeliverArgs {
 
 pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     let places = &args.places;
-    let deliverer = Deliverer::new(places, args.later, out);
+    let out = Mutex::new(out);
+    // A closed output is no failure.
+    let print = |line: &str| drop(writeln!(unpoisoned(&out), "{line}"));
+    let looks = Looks::new(places, args.later, &print);
     if args.watch {
-        watch(&deliverer);
+        watch(places, &looks);
     }
     // A deliverer that a hook wakes does not show that one runs regularly.
     if !args.woken {
         stamp::leave(places, false);
     }
     let mut items = Items::default();
-    let code = match turn(&deliverer.spool, args.woken) {
+    let code = match turn(&places.spool_in_use(), args.woken) {
         Turn::Others => Ok(ExitCode::SUCCESS),
-        Turn::Ours(_turn) => look(&deliverer, &mut items),
+        Turn::Ours(_turn) => look(places, &looks, &mut items),
     };
-    let has_failed = deliverer.has_failed.load(Ordering::Relaxed);
+    let has_failed = looks.has_failed.load(Ordering::Relaxed);
     if args.stay {
-        stay(&deliverer, &mut items)?;
+        stay(places, &looks, &mut items)?;
     }
     let code = code?;
     Ok(if has_failed { ExitCode::FAILURE } else { code })
@@ -140,22 +144,23 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
 
 /// Looks again and again while reports wait that no other deliverer would try again. One process
 /// does so, for as long as a report is tried.
-fn stay(deliverer: &Deliverer, items: &mut Items) -> Result<()> {
+fn stay(places: &Places, looks: &Looks, items: &mut Items) -> Result<()> {
     let until = Now::read().monotonic + MOST_TRIED;
-    let Some(lock) = deliverer.spool.lock(STAYING, Now::read().monotonic)? else {
-        return Ok(());
-    };
     loop {
         let now = Now::read().monotonic;
-        let is_regular =
-            matches!(stamp::last(deliverer.places), Ok(Some(last)) if last.is_recent());
-        let nothing_waits = deliverer.spool.ids(Place::New)?.is_empty();
+        // Which spool this is may change from look to look, and with it where its locks are.
+        let spool = places.spool_in_use();
+        let Some(lock) = spool.lock(STAYING, now)? else {
+            return Ok(());
+        };
+        let is_regular = matches!(stamp::last(places), Ok(Some(last)) if last.is_recent());
+        let nothing_waits = spool.ids(Place::New)?.is_empty() && places.memory().count() == 0;
         if is_regular || nothing_waits || now > until || !lock.lives_for(HOUR, now)? {
             return Ok(());
         }
         thread::sleep(PAUSE);
-        if let Err(why) = look(deliverer, items) {
-            deliverer.say(&format!("{why:#}"));
+        if let Err(why) = look(places, looks, items) {
+            (looks.print)(&one_line(&format!("{why:#}"), 1000));
         }
     }
 }
@@ -198,24 +203,24 @@ fn turn(spool: &Spool, woken: bool) -> Turn {
 
 /// Looks at every tick. A look that waits for a hanging sink holds only this sink's lock, so the
 /// next look goes on with the other sinks.
-fn watch(deliverer: &Deliverer) -> ! {
+fn watch(places: &Places, looks: &Looks) -> ! {
     let idle = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        let mut looks: Vec<ScopedJoinHandle<()>> = Vec::new();
+        let mut running: Vec<ScopedJoinHandle<()>> = Vec::new();
         loop {
-            looks.retain(|look| !look.is_finished());
-            stamp::leave(deliverer.places, true);
+            running.retain(|look| !look.is_finished());
+            stamp::leave(places, true);
             let one = || {
                 // Reuses what the last look has read.
                 let mut items: Items = unpoisoned(&idle).pop().unwrap_or_default();
-                if let Err(why) = look(deliverer, &mut items) {
-                    deliverer.say(&format!("{why:#}"));
+                if let Err(why) = look(places, looks, &mut items) {
+                    (looks.print)(&one_line(&format!("{why:#}"), 1000));
                 }
                 unpoisoned(&idle).push(items);
             };
-            if looks.len() < MOST_LOOKS {
+            if running.len() < MOST_LOOKS {
                 // If no thread can be had, the next tick tries again.
-                looks.extend(thread::Builder::new().spawn_scoped(scope, one));
+                running.extend(thread::Builder::new().spawn_scoped(scope, one));
             }
             thread::sleep(TICK);
         }
@@ -226,16 +231,23 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
-    nudge::clear(deliverer.places);
-    deliverer.waited.store(0, Ordering::Relaxed);
+fn look(places: &Places, looks: &Looks, items: &mut Items) -> Result<ExitCode> {
+    nudge::clear(places);
     // Orphans go first: what their workers read of the machine vanishes.
-    adopt::orphans(deliverer.places, false);
+    adopt::orphans(places, false);
     exec::sweep();
+    let in_use = locks::hold_spool(places)?;
+    let deliverer = &Deliverer::new(places, in_use.spool.clone(), looks);
+    if let Some(why) = &in_use.trouble {
+        let spool = places.spool.display();
+        deliverer.fail(&format!(
+            "cannot change over between the spool {spool} and memory: {why}"
+        ));
+    }
     deliverer
         .spool
         .create()
-        .with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
+        .with_context(|| format!("cannot use the spool {}", places.spool.display()))?;
     deliverer.spool.examine()?;
     if let Err(why) = old_groups::take_over(deliverer) {
         deliverer.fail(&format!("cannot go on with older conversations: {why:#}"));

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::clock::Now;
 use crate::deliver::condition;
 use crate::deliver::conversation::bare;
-use crate::deliver::deliverer::Deliverer;
+use crate::deliver::deliverer::{Deliverer, Looks};
 use crate::deliver::locks;
 use crate::deliver::missed;
 use crate::deliver::outage::{NextStep, Outage};
@@ -145,8 +145,8 @@ pub struct Down {
 /// # Errors
 /// Fails if the spool cannot be read.
 pub fn down(job: &str, instance: Option<&str>, places: &Places) -> io::Result<Vec<Down>> {
-    let mut nobody = io::sink();
-    let deliverer = Deliverer::new(places, Duration::ZERO, &mut nobody);
+    let looks = Looks::new(places, Duration::ZERO, &|_| {});
+    let deliverer = Deliverer::new(places, places.spool_in_use(), &looks);
     let kept = deliverer.spool.kept::<Outage>(Kept::Outage)?;
     let kept = kept.into_iter().map(|(_, outage)| outage);
     let is_it = |outage: &Outage| {

@@ -29,16 +29,15 @@ const EVERY: u64 = 60;
 pub fn ends(deliverer: &Deliverer) -> usize {
     let Deliverer { places, spool, .. } = deliverer;
     let now = Now::read().monotonic;
-    let last = deliverer.asked_for_unseen.load(Ordering::Relaxed);
+    let last = deliverer.looks.asked_for_unseen.load(Ordering::Relaxed);
     if last > 0 && now.as_secs() < last + EVERY {
         return 0;
     }
     let Ok(Some(_lock)) = spool.lock(LOCK, now) else {
         return 0;
     };
-    deliverer
-        .asked_for_unseen
-        .store(now.as_secs().max(1), Ordering::Relaxed);
+    let asked = &deliverer.looks.asked_for_unseen;
+    asked.store(now.as_secs().max(1), Ordering::Relaxed);
     let mut run = 0;
     for supervisor in supervisor::ALL {
         let mut ends = supervisor.unseen(&deliverer.host);

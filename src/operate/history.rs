@@ -28,13 +28,15 @@ pub struct Entries {
     all: Vec<(ReportId, Place)>,
     /// Number of reports that no disk holds.
     in_memory: usize,
+    /// True if that is so because the spool's disk takes nothing.
+    is_read_only: bool,
 }
 
 impl Entries {
     /// # Errors
     /// Returns an error that says what to do if the spool may not be read, or is none.
     pub fn of(places: &Places) -> Result<Self> {
-        let (spool, dir) = (places.spool(), places.spool.display());
+        let (spool, dir) = (places.spool_in_use(), places.spool.display());
         let mut all = Vec::new();
         // In this order, a report that moves on meanwhile is not overlooked.
         for place in [Place::New, Place::Done, Place::Dead] {
@@ -48,13 +50,22 @@ impl Entries {
         }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all.dedup_by(|later, earlier| later.0 == earlier.0);
-        let in_memory = places.memory().count();
-        Ok(Self { all, in_memory })
+        Ok(Self {
+            all,
+            in_memory: places.memory().count() + spool.only_in_memory(),
+            is_read_only: places.spool().is_on_read_only_disk(),
+        })
     }
 
     /// Returns what people should know of the reports that are in memory only.
     pub fn in_memory(&self) -> Option<String> {
         let count = self.in_memory;
+        if self.is_read_only {
+            return Some(format!(
+                "reports in memory only: {count}; the spool's disk is read-only, so they are told \
+                 from memory, and a reboot would lose them"
+            ));
+        }
         (count > 0).then(|| {
             format!(
                 "reports in memory only: {count}; the spool's disk has not taken them, and a \
@@ -329,6 +340,7 @@ mod tests {
         Entries {
             all: ids.iter().map(id).collect(),
             in_memory: 0,
+            is_read_only: false,
         }
     }
 

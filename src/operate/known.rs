@@ -65,7 +65,7 @@ pub fn trace(job: &str, places: &Places) -> Option<Trace> {
         by_name(by, marker.directory)
     };
     let died = || {
-        let spool = places.spool();
+        let spool = places.spool_in_use();
         let of = Chronicled {
             user: None,
             job: job.to_owned(),

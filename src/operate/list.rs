@@ -138,7 +138,7 @@ struct Row {
 type Same = (Listed, String, Option<u32>, String, String);
 
 pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let spool = args.places.spool();
+    let spool = args.places.spool_in_use();
     let entries = Entries::of(&args.places)?;
     let mut reader = Reader::new(&spool);
     let mut configs = Configs::new(&args.places);

@@ -104,7 +104,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
         Some(Change::Drop(drop)) => return change::drop(drop, &args.places, out),
         None => {}
     }
-    let spool = args.places.spool();
+    let spool = args.places.spool_in_use();
     let entries = Entries::of(&args.places)?;
     let mut reader = Reader::new(&spool);
     let mut all = waiting(&entries, &mut reader, &args.places)?;

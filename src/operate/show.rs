@@ -51,7 +51,7 @@ Examples:
   lastwords show --json | jq -r '.sections[] | .collector + \": \" + .text'";
 
 pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let spool = args.places.spool();
+    let spool = args.places.spool_in_use();
     let (report, place) = find(&args.id, args.job.as_deref(), &args.places)?;
     let id = &report.id;
     if let Some(file) = &args.html {
@@ -72,7 +72,7 @@ pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
 
 /// Returns the report of this id, or the `last` one (of this job if one is named), and where it is.
 pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Place)> {
-    let spool = places.spool();
+    let spool = places.spool_in_use();
     let entries = Entries::of(places)?;
     let (id, place) = if id == "last" {
         last(&entries, &spool, job)?

@@ -79,7 +79,7 @@ fingerprint, count, last); and sinks, each with sink, sent, summarised,
 waiting, failed and median_seconds.";
 
 pub fn run(args: &StatsArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let spool = args.places.spool();
+    let spool = args.places.spool_in_use();
     let entries = Entries::of(&args.places)?;
     let now = Now::read().wall;
     let since = now

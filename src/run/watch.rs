@@ -143,7 +143,8 @@ impl<'a> Watch<'a> {
             Ok((taken, file)) => {
                 // Reports that the last run could not send are tried again now; at the end, if that
                 // waits for it.
-                let waits = self.deliver_within.is_zero() && self.places.spool().has_waiting();
+                let waits =
+                    self.deliver_within.is_zero() && self.places.spool_in_use().has_waiting();
                 if waits || one_was_left(&taken) {
                     nudge::deliver(self.places, &LastwordsRun);
                 }

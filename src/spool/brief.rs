@@ -44,7 +44,7 @@ impl Brief {
 impl Spool {
     /// Reads the facts of a report, checked as [`Spool::read`] does.
     pub fn brief(&self, place: Place, id: &ReportId) -> io::Result<Brief> {
-        let (path, owners) = (self.path(place, id), self.owners()?);
+        let (path, owners) = (self.file(place, id), self.owners()?);
         read_as(&path, id.as_str(), &owners, |brief: &Brief| &brief.id).map_err(|why| match why {
             Unreadable::Gone => io::ErrorKind::NotFound.into(),
             Unreadable::NotNow(error) => error,
@@ -57,6 +57,8 @@ impl Spool {
     /// too long to be read back stays as the file has it.
     pub fn ledgers(&self, id: &ReportId) -> io::Result<BTreeMap<SinkKey, Ledger>> {
         let mut ledgers = BTreeMap::new();
+        let on_disk = self.disk.as_ref().map(|disk| disk.ledgers(id));
+        ledgers.extend(on_disk.transpose()?.unwrap_or_default());
         for name in list(&self.state(id))? {
             let Some(encoded) = name.strip_prefix("to-") else {
                 continue;

@@ -61,7 +61,7 @@ impl Spool {
 
     /// Returns what earlier deaths say about this one; `None` if nobody has looked yet.
     pub fn past(&self, id: &ReportId) -> io::Result<Option<Past>> {
-        match read_state(&self.state(id).join("past")) {
+        match self.state_of(id, "past") {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             other => other,
         }

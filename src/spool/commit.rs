@@ -44,6 +44,10 @@ impl Spool {
     fn exchange(&self, report: &Report) -> io::Result<()> {
         let (draft, dir) = (self.dir.join("tmp"), self.dir.join("new"));
         let name = report.id.as_str();
+        if !dir.join(name).exists() && self.find(&report.id) == Some(Place::New) {
+            // It is on the disk behind this deputy.
+            return self.put_by(report, &format!(".{name}"));
+        }
         let draft = draft.join(format!(".{name}"));
         let bytes = entry::encode(report)?;
         draft::exchange(&draft, &dir.join(name), |file| {
@@ -94,8 +98,12 @@ impl Spool {
         let to = self.dir.join(place.name());
         for id in ids {
             match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
-                // Another deliverer was faster.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Another deliverer was faster, or it is on the disk behind this deputy.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if self.find(id) == Some(Place::New) {
+                        self.mark_moved(id, place)?;
+                    }
+                }
                 other => other?,
             }
         }

@@ -13,7 +13,7 @@
 //! If the disk is read-only or does not answer, the last one remains. If even that fails, the taken
 //! marker stays, and the system's log, the kernel log or standard error is told. The deliverer sets
 //! the reserve aside again, spells out the names, and takes over what is in memory, as soon as the
-//! disk allows it.
+//! disk allows it. Where it is read-only, [`super::deputy`] takes over what is in memory.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -99,6 +99,9 @@ impl Spool {
 
     /// Sets aside the missing pieces of the reserve, as far as there is room.
     pub fn refill(&self) {
+        if self.is_deputy() {
+            return;
+        }
         for (name, size) in pieces() {
             if self.reserve(&name).symlink_metadata().is_err()
                 && self.set_aside(&name, size).is_err()
@@ -160,7 +163,11 @@ impl Spool {
 
     /// Returns the reports of which only the name exists.
     pub fn names(&self) -> io::Result<Vec<Facts>> {
-        Ok(list(&self.dir.join("new"))?
+        let mut names = list(&self.dir.join("new"))?;
+        if let Some(disk) = &self.disk {
+            names.extend(list(&disk.dir.join("new"))?);
+        }
+        Ok(names
             .iter()
             .filter_map(|name| facts::decode(name))
             .collect())

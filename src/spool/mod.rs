@@ -22,11 +22,13 @@
 //! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
 //! [`mod@commit`] says how a report is written so that it stays. [`recover`] says what is done
-//! about files that a power cut left in `tmp/`.
+//! about files that a power cut left in `tmp/`. [`deputy`] says what stands in while the disk is
+//! read-only.
 
 mod brief;
 mod chronicles;
 mod commit;
+mod deputy;
 mod drills;
 mod entry;
 mod facts;
@@ -46,6 +48,7 @@ mod recover;
 mod room;
 mod tidy;
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -53,9 +56,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::process::geteuid;
+use serde::de::DeserializeOwned;
 
 pub use brief::Brief;
 pub use chronicles::Chronicled;
+pub use deputy::InUse;
 pub use drills::Drill;
 pub use facts::Facts;
 pub use handing::{hand_over, make_fit};
@@ -74,6 +79,8 @@ use read::read_state;
 #[derive(Clone, Debug)]
 pub struct Spool {
     dir: PathBuf,
+    /// The spool on the disk, if this is its deputy.
+    disk: Option<Box<Spool>>,
 }
 
 /// Place of a report.
@@ -97,7 +104,10 @@ impl Place {
 
 impl Spool {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self {
+            dir: dir.into(),
+            disk: None,
+        }
     }
 
     /// Makes the missing directories, and gives all of them their modes. The spool itself can be
@@ -133,6 +143,9 @@ impl Spool {
     /// # Errors
     /// Returns an error that says what to do if one could.
     pub fn examine(&self) -> io::Result<()> {
+        if let Some(disk) = self.disk.as_ref().filter(|disk| disk.dir.exists()) {
+            disk.examine()?;
+        }
         let (ours, dir) = (geteuid().as_raw(), self.dir.display());
         let found = fs::metadata(&self.dir)?;
         if found.uid() != ours && found.uid() != 0 {
@@ -152,7 +165,7 @@ impl Spool {
 
     /// Returns when a report that waits came into the spool.
     pub fn came(&self, id: &ReportId) -> Option<Timestamp> {
-        let found = fs::symlink_metadata(self.path(Place::New, id)).ok()?;
+        let found = fs::symlink_metadata(self.file(Place::New, id)).ok()?;
         found.modified().ok().map(Timestamp::new)
     }
 
@@ -164,6 +177,22 @@ impl Spool {
     /// Returns the reports in `place`, oldest first. A file whose name is not a report's is passed
     /// over.
     pub fn ids(&self, place: Place) -> io::Result<Vec<ReportId>> {
+        let mut ids = self.own_ids(place)?;
+        if let Some(disk) = &self.disk {
+            let mut shown = disk.ids(place)?;
+            if place == Place::New {
+                shown.truncate(deputy::MOST_SHOWN);
+            }
+            let own: HashSet<_> = ids.iter().cloned().collect();
+            shown.retain(|id| !own.contains(id) && self.find(id) == Some(place));
+            ids.extend(shown);
+            ids.sort();
+        }
+        Ok(ids)
+    }
+
+    /// Returns the reports that this spool's own files in `place` are about, oldest first.
+    fn own_ids(&self, place: Place) -> io::Result<Vec<ReportId>> {
         let mut ids: Vec<_> = list(&self.dir.join(place.name()))?
             .iter()
             .filter_map(|name| ReportId::parse(name).ok())
@@ -174,6 +203,9 @@ impl Spool {
 
     /// Returns true if reports wait in `new/`.
     pub fn has_waiting(&self) -> bool {
+        if self.is_deputy() {
+            return self.ids(Place::New).is_ok_and(|ids| !ids.is_empty());
+        }
         let mut names = fs::read_dir(self.dir.join("new")).into_iter().flatten();
         names.next().is_some()
     }
@@ -185,9 +217,10 @@ impl Spool {
 
     /// Returns where this report is.
     pub fn find(&self, id: &ReportId) -> Option<Place> {
-        [Place::New, Place::Done, Place::Dead]
+        let own = [Place::New, Place::Done, Place::Dead]
             .into_iter()
-            .find(|place| self.path(*place, id).exists())
+            .find(|place| self.path(*place, id).exists());
+        own.or_else(|| self.disk.as_ref()?.find(id))
     }
 
     fn path(&self, place: Place, id: &ReportId) -> PathBuf {
@@ -196,6 +229,14 @@ impl Spool {
 
     fn state(&self, id: &ReportId) -> PathBuf {
         self.dir.join("state").join(id.as_str())
+    }
+
+    /// Reads what is kept of a report in the file of this name.
+    fn state_of<T: DeserializeOwned>(&self, id: &ReportId, name: &str) -> io::Result<Option<T>> {
+        match (read_state(&self.state(id).join(name))?, &self.disk) {
+            (None, Some(disk)) => disk.state_of(id, name),
+            (found, _) => Ok(found),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ impl Spool {
     /// Reads a report with what slow collectors have added since. A damaged one is moved to
     /// `corrupt/`.
     pub fn read(&self, place: Place, id: &ReportId) -> io::Result<Report> {
-        let path = self.path(place, id);
+        let path = self.file(place, id);
         match read_report(&path, id.as_str(), &self.owners()?) {
             Ok(mut report) => {
                 report
@@ -41,7 +41,7 @@ impl Spool {
 
     /// Returns what slow collectors added to a report; `None` if they have not run.
     pub fn additions(&self, id: &ReportId) -> io::Result<Option<Vec<Section>>> {
-        read_state(&self.state(id).join("sections"))
+        self.state_of(id, "sections")
     }
 
     /// Returns what `sink` has done with this report. A ledger that cannot be understood counts as
@@ -52,7 +52,7 @@ impl Spool {
 
     /// Reads the ledger in the file of this name.
     pub(super) fn ledger_in(&self, id: &ReportId, name: &str) -> io::Result<Ledger> {
-        match read_state(&self.state(id).join(name)) {
+        match self.state_of(id, name) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Ledger::default()),
             other => Ok(other?.unwrap_or_default()),
         }

@@ -7,6 +7,8 @@
 //! | what they and `state/groups` take on the disk | 256 MiB |
 //! | what is kept free of the disk | 5 % |
 //!
+//! A deputy, which is in memory, holds a tenth and a sixteenth of it.
+//!
 //! [`super::history`] decides which go first. Undelivered reports that go are counted in
 //! `state/dropped` before they go, with their ids: killed at any point, each is counted once.
 
@@ -130,14 +132,19 @@ impl Spool {
     fn excess(&self, entries: &[StoredReport]) -> io::Result<Excess> {
         let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
         let bytes = bytes.saturating_add(self.bytes_of_groups());
+        let (most, most_bytes) = if self.is_deputy() {
+            (MAX_ENTRIES / 10, MAX_BYTES / 16)
+        } else {
+            (MAX_ENTRIES, MAX_BYTES)
+        };
         let disk = statvfs(&self.dir)?;
         let (free, whole) = (
             disk.f_bavail.saturating_mul(disk.f_frsize),
             disk.f_blocks.saturating_mul(disk.f_frsize),
         );
         Ok(Excess {
-            entries: entries.len().saturating_sub(MAX_ENTRIES),
-            bytes: bytes.saturating_sub(MAX_BYTES),
+            entries: entries.len().saturating_sub(most),
+            bytes: bytes.saturating_sub(most_bytes),
             disk: (whole / 100 * FREE).saturating_sub(free),
         })
     }

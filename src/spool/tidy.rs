@@ -108,6 +108,8 @@ impl Spool {
                     continue;
                 };
                 match id {
+                    // What is on the disk behind a deputy takes no room, and stays.
+                    Some(id) if self.shows(&id) => {}
                     Some(id) if found.is_file() => {
                         keep_private(&entry.path(), found.mode());
                         entries.push(StoredReport {

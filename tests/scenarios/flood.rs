@@ -77,7 +77,7 @@ fn crash_instances(machine: &Harness, instances: &[&str]) {
     machine.settle();
 }
 
-fn crash(machine: &Harness, job: &str, times: usize) {
+pub fn crash(machine: &Harness, job: &str, times: usize) {
     for _ in 0..times {
         hook(machine, job, "pre-start");
         machine.kernel_log(format!(

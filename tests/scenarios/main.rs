@@ -28,6 +28,7 @@ mod past;
 mod planned_stops;
 mod plugins;
 mod plugins_as_root;
+mod read_only_as_root;
 mod run;
 mod runit;
 mod schemas;

@@ -15,7 +15,11 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
         return;
     };
     let every = format!("a run is expected every {}", length(every));
-    let kept = match subject.places.spool().kept::<Expected>(Kept::Expected) {
+    let kept = match subject
+        .places
+        .spool_in_use()
+        .kept::<Expected>(Kept::Expected)
+    {
         Ok(kept) => kept,
         Err(why) if why.kind() == ErrorKind::PermissionDenied => {
             let text = format!("{every}; only root may see when one ended well");

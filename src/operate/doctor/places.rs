@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::statvfs;
 use rustix::process::geteuid;
 
 use crate::mounts::may_hang;
@@ -141,10 +141,13 @@ fn room(subject: &Subject, checks: &mut Vec<Check>) {
     let (lacking, all) = spool.reserve_lacks();
     let is_whole = can_look && lacking == 0;
     let mib = free / (1024 * 1024);
-    let is_read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
+    let is_read_only = spool.is_on_read_only_disk();
     checks.push(if is_read_only {
-        let text =
-            "the spool's disk is read-only: a report waits in memory and is lost in a power cut";
+        let count = places.memory().count() + places.spool_in_use().only_in_memory();
+        let text = format!(
+            "the spool's disk is read-only: new reports are in memory only (now: {count}), are told \
+             from there, and are lost in a power cut"
+        );
         Check::problem(
             "disk",
             Concerns::InTime,

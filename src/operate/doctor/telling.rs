@@ -164,7 +164,7 @@ fn drill_command(subject: &Subject) -> String {
 }
 
 pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) {
-    let spool = subject.places.spool();
+    let spool = subject.places.spool_in_use();
     let about = "waiting";
     match spool.ids(Place::New) {
         Ok(ids) => checks.push(waiting(subject, &ids)),
@@ -233,7 +233,7 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
 
 /// Returns the oldest report of this job that waits, and for what.
 fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
-    let (about, spool) = ("waiting", subject.places.spool());
+    let (about, spool) = ("waiting", subject.places.spool_in_use());
     let now = subject.now.wall;
     let reports = ids
         .iter()
@@ -298,7 +298,7 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
 }
 
 fn last_delivered(subject: &Subject) -> Option<Check> {
-    let spool = subject.places.spool();
+    let spool = subject.places.spool_in_use();
     let ids = spool.ids(Place::Done).ok()?;
     let id = ids.iter().rev().take(LOOKED_AT).find(|id| {
         spool

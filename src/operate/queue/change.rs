@@ -50,10 +50,11 @@ pub struct DropArgs {
 }
 
 pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<ExitCode> {
-    let (spool, entries) = (places.spool(), Entries::of(places)?);
+    let (in_use, entries) = (locks::hold_spool(places)?, Entries::of(places)?);
+    let spool = &in_use.spool;
     let mut waiting = Vec::new();
-    for brief in reports(&spool, &entries, &args.ids, out)? {
-        let keys = sinks(&spool, places, &brief)?;
+    for brief in reports(spool, &entries, &args.ids, out)? {
+        let keys = sinks(spool, places, &brief)?;
         let asked = keys.into_iter().filter(|key| {
             args.sink
                 .as_ref()
@@ -66,7 +67,7 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
     let (mut due, mut busy) = (0, 0);
     for key in keys {
         let name = told::name(key);
-        let Some(_lock) = patiently(&spool, key)? else {
+        let Some(_lock) = patiently(spool, key)? else {
             busy += 1;
             say(&format!(
                 "a deliverer is sending to {name} right now, so its reports are unchanged; try again"
@@ -106,12 +107,13 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
 }
 
 pub fn drop(args: &DropArgs, places: &Places, out: &mut impl Write) -> Result<ExitCode> {
-    let (spool, entries) = (places.spool(), Entries::of(places)?);
-    let reports = reports(&spool, &entries, &args.ids, out)?;
+    let (in_use, entries) = (locks::hold_spool(places)?, Entries::of(places)?);
+    let spool = &in_use.spool;
+    let reports = reports(spool, &entries, &args.ids, out)?;
     ensure!(!reports.is_empty(), "nothing was dropped");
     let mut code = ExitCode::SUCCESS;
     for brief in reports {
-        if !drop_one(&brief, args, places, &spool, Now::read().wall, out)? {
+        if !drop_one(&brief, args, places, spool, Now::read().wall, out)? {
             code = ExitCode::FAILURE;
         }
     }

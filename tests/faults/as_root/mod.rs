@@ -6,4 +6,5 @@ mod frozen;
 mod killed;
 mod power;
 mod random;
+mod read_only;
 mod summaries;
