@@ -39,6 +39,11 @@ impl Spool {
     /// time since the boot.
     pub fn lock(&self, name: &str, monotonic: Duration) -> io::Result<Option<Lock>> {
         let path = self.dir.join("lock").join(names::encode(name));
+        let is_in_the_way = fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file());
+        if is_in_the_way {
+            // A directory, a link or the like would keep its sink from everything. People are told.
+            self.put_aside(&path)?;
+        }
         if let Some(lock) = take(&path, Some(monotonic))? {
             return Ok(lock.lives_for(PATIENCE, monotonic)?.then_some(lock));
         }
@@ -174,6 +179,18 @@ mod tests {
         assert!(spool.lock("another", SECOND).unwrap().is_some());
         drop(lock);
         assert!(spool.lock("ops/mail", SECOND).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_in_a_locks_place_is_put_aside() {
+        let (dir, spool) = crate::spool::empty();
+        let place = dir.path().join("spool/lock/mail");
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("file"), "").unwrap();
+        assert!(spool.lock("mail", SECOND).unwrap().is_some());
+        std::os::unix::fs::symlink("/dev/null", dir.path().join("spool/lock/chat")).unwrap();
+        assert!(spool.lock("chat", SECOND).unwrap().is_some());
+        assert_eq!(spool.corrupt().unwrap().len(), 2);
     }
 
     #[test]
