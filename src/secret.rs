@@ -5,10 +5,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::host::Host;
 use crate::key_error::KeyError;
+
+/// Length of the shortest secret that is also looked for in its codes, in bytes.
+const SHORTEST_CODED: usize = 6;
 
 /// A secret's text. It has neither `Debug` nor `Display`, so that it cannot end up in a message by
 /// accident.
@@ -20,9 +25,36 @@ impl Secret {
         &self.0
     }
 
-    /// Returns a text without this secret: for errors that a library or a server wrote.
+    /// Returns a text without this secret, as it is and as addresses and headers encode it: for
+    /// errors that a library or a server wrote.
     pub fn scrub(&self, text: &str) -> String {
-        text.replace(&self.0, "[secret]")
+        let mut scrubbed = text.replace(&self.0, "[secret]");
+        // The code of a few letters may be a part of any word.
+        if self.0.len() >= SHORTEST_CODED {
+            for code in self.codes() {
+                scrubbed = scrubbed.replace(&code, "[secret]");
+            }
+        }
+        scrubbed
+    }
+
+    /// Returns the secret in base64 and in percent-encoding.
+    fn codes(&self) -> [String; 4] {
+        let percent = |hex: fn(u8) -> String| {
+            let byte = |byte: u8| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    char::from(byte).to_string()
+                }
+                other => hex(other),
+            };
+            self.0.bytes().map(byte).collect()
+        };
+        [
+            STANDARD_NO_PAD.encode(&self.0),
+            URL_SAFE_NO_PAD.encode(&self.0),
+            percent(|byte| format!("%{byte:02X}")),
+            percent(|byte| format!("%{byte:02x}")),
+        ]
     }
 }
 
@@ -137,4 +169,19 @@ pub fn first_line(path: &Path) -> Result<String> {
         .take(64 * 1024)
         .read_to_string(&mut text)?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn a_server_that_repeats_a_secret_in_base64_or_in_an_address_shows_nothing_of_it() {
+        let secret = Secret("p\u{e4}ss/word+1".to_owned());
+        let said = "p\u{e4}ss/word+1 cMOkc3Mvd29yZCsx p%C3%A4ss%2Fword%2B1 p%c3%a4ss%2fword%2b1";
+        assert_eq!(secret.scrub(said), ["[secret]"; 4].join(" "));
+        let padded = Secret("hushhush".to_owned());
+        assert_eq!(padded.scrub("aHVzaGh1c2g="), "[secret]=");
+        assert_eq!(Secret("abc".to_owned()).scrub("YWJj abc"), "YWJj [secret]");
+    }
 }
