@@ -29,13 +29,21 @@ pub fn main() -> ExitCode {
     if let Some((by, taken, args)) = worker::begin(&args) {
         return finish::run(by, taken, args);
     }
+    // An argument with a quote would end where it does not.
+    let is_quoted = args.iter().any(|arg| arg.to_string_lossy().contains('\''));
     let cli = match Cli::try_parse_from(cli::spelled_out(args)) {
         Ok(cli) => cli,
         Err(message) => {
             if message.use_stderr() {
-                // It shows the arguments as they are.
+                // It shows the arguments as they are, in quotes.
                 let text = message.render().to_string();
-                complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+                let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+                if is_quoted {
+                    complain(text);
+                } else {
+                    let pieces: Vec<_> = text.split('\'').map(redact).collect();
+                    print_error(&pieces.join("'"));
+                }
             } else {
                 let _ = message.print();
             }
@@ -50,7 +58,12 @@ pub fn main() -> ExitCode {
 
 /// Prints an error. A name in it may hold anything, escape sequences for the terminal included.
 fn complain(why: &str) {
-    let why = clean(&redact(why));
+    print_error(&redact(why));
+}
+
+/// Prints an error that holds no secret.
+fn print_error(why: &str) {
+    let why = clean(why);
     let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {why}");
 }
 

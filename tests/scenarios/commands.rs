@@ -585,3 +585,23 @@ fn output_that_is_lost_is_said_unless_its_reader_had_enough() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
+
+#[test]
+fn a_usage_error_repeats_what_was_typed_but_no_secret() {
+    let machine = Harness::new();
+    let said = |word: &str| {
+        let output = machine.command("list").arg(word).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    let tip = said("--token");
+    assert!(
+        tip.contains("unexpected argument '--token'") && !tip.contains("redacted"),
+        "{tip}"
+    );
+    let token = "ghp_R4nd0mZx81KqWvTt3JpLs9YbNc5GhFe2UaQd";
+    for secret in ["--password=R4nd0m-hush", "password='R4nd0m-hush'", token] {
+        let tip = said(secret);
+        assert!(!tip.contains("R4nd0m"), "{tip}");
+    }
+}
