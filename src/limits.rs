@@ -18,8 +18,14 @@ const ENOUGH: [(Resource, u64); 6] = [
 
 /// Number of processes of a user that leaves no room for ours: threads count too.
 const FEW_PROCESSES: u64 = 16;
-/// The soft limit on open files that this process was started with, if it was lifted.
-static FILES: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Smallest limit on a file's size, in bytes, with which ours can be written.
+const SMALLEST_FILE: u64 = 64 << 10;
+/// The soft limits on open files and on a file's size that this process was started with, if they
+/// were lifted.
+static LIFTED: [(Resource, AtomicU64); 2] = [
+    (Resource::Nofile, AtomicU64::new(u64::MAX)),
+    (Resource::Fsize, AtomicU64::new(u64::MAX)),
+];
 
 /// The job's `limit fsize` kills, by SIGXFSZ, every process that writes a file.
 #[derive(Debug)]
@@ -57,43 +63,54 @@ pub fn lift() -> Result<(), MayNotWrite> {
             );
         }
     }
-    if getrlimit(Resource::Fsize)
-        .current
-        .is_some_and(|bytes| bytes < 64 << 10)
-    {
+    may_write()
+}
+
+fn may_write() -> Result<(), MayNotWrite> {
+    let most = getrlimit(Resource::Fsize).current;
+    if most.is_some_and(|bytes| bytes < SMALLEST_FILE) {
         Err(MayNotWrite)
     } else {
         Ok(())
     }
 }
 
-/// Lifts the soft limit on open files, as far as this process may.
-pub fn lift_files() {
-    let set = getrlimit(Resource::Nofile);
-    let (Some(current), (_, enough)) = (set.current, ENOUGH[0]) else {
-        return;
-    };
-    if current < enough {
-        FILES.store(current, Ordering::Relaxed);
-        let lifted = set.maximum.map_or(enough, |maximum| maximum.min(enough));
-        let _ = set_files(lifted);
+/// Lifts the soft limits on open files and on a file's size, as far as the hard ones allow. It
+/// leaves the hard ones, which could not be taken back.
+///
+/// # Errors
+/// If this process cannot write files.
+pub fn lift_soft() -> Result<(), MayNotWrite> {
+    for (resource, before) in &LIFTED {
+        let set = getrlimit(*resource);
+        let enough = ENOUGH.iter().find(|(its, _)| its == resource);
+        if let (Some(current), Some((_, enough))) = (set.current, enough)
+            && current < *enough
+        {
+            before.store(current, Ordering::Relaxed);
+            let lifted = set.maximum.map_or(*enough, |maximum| maximum.min(*enough));
+            let _ = set_soft(*resource, lifted);
+        }
+    }
+    may_write()
+}
+
+/// Takes back what [`lift_soft`] did, in a process that becomes another program.
+pub fn restore_soft() {
+    for (resource, before) in &LIFTED {
+        let soft = before.load(Ordering::Relaxed);
+        if soft != u64::MAX {
+            let _ = set_soft(*resource, soft);
+        }
     }
 }
 
-/// Takes back what [`lift_files`] did, in a process that becomes another program.
-pub fn restore_files() {
-    let files = FILES.load(Ordering::Relaxed);
-    if files != u64::MAX {
-        let _ = set_files(files);
-    }
-}
-
-fn set_files(soft: u64) -> rustix::io::Result<()> {
+fn set_soft(resource: Resource, soft: u64) -> rustix::io::Result<()> {
     let limit = Rlimit {
         current: Some(soft),
-        ..getrlimit(Resource::Nofile)
+        ..getrlimit(resource)
     };
-    setrlimit(Resource::Nofile, limit)
+    setrlimit(resource, limit)
 }
 
 /// Returns the limit on this user's processes, if it is so low that ours would be in the way of

@@ -44,7 +44,9 @@ use crate::{limits, notice};
 
 pub fn run(args: &RunArgs) -> ExitCode {
     let host = args.places.host();
-    limits::lift_files();
+    if let Err(why) = limits::lift_soft() {
+        return become_the_command(args, args.command(), &host, &why.to_string());
+    }
     if let Some(most) = limits::few_processes() {
         let why = format!("this user may have only {most} processes");
         return become_the_command(args, args.command(), &host, &why);

@@ -165,7 +165,7 @@ pub fn with_mask_and_limits_as_we_got_them(command: &mut Command) {
     unsafe {
         command.pre_exec(|| {
             ourselves::restore_umask();
-            limits::restore_files();
+            limits::restore_soft();
             Ok(())
         })
     };

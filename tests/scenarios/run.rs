@@ -642,6 +642,27 @@ fn if_nothing_can_be_written_the_command_still_runs_and_a_line_says_so() {
 }
 
 #[test]
+fn where_no_file_may_be_written_the_command_still_runs_and_its_output_comes() {
+    let machine = Harness::new();
+    // In place of the kernel's log there is a file, which could not be written either.
+    fs::remove_file(machine.root.join("dev/kmsg")).unwrap();
+    let script = "echo out; echo err >&2; exit 7";
+    // Nobody raises the one; the other holds for the command alone.
+    for (limit, reports) in [("--fsize=0:0", 0), ("--fsize=0:1000000000", 1)] {
+        let run = run(&machine, &["/bin/sh", "-c", script]);
+        let mut limited = Command::new("prlimit");
+        limited.arg(limit).arg(run.get_program());
+        let output = limited.args(run.get_args()).output().unwrap();
+        assert_eq!(output.status.code(), Some(7), "{limit}: {output:?}");
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(out == "out\n" && err.ends_with("err\n"), "{output:?}");
+        let is_said = err.contains("a crash will go unnoticed: the job's `limit fsize`");
+        assert_eq!(is_said, reports == 0, "{err}");
+        wait_for("the report", || machine.reports().len() == reports);
+    }
+}
+
+#[test]
 fn it_waits_until_the_report_is_sent_if_asked_to() {
     let machine = Harness::new();
     let sent = machine.path("sent");
