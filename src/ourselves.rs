@@ -1,14 +1,17 @@
-//! This process: its program's file, to start it again, its age, and its umask.
+//! This process: its program's file, to start it again, its age, its umask, and where nothing comes
+//! from or goes.
 
 use std::env;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::fs::Mode;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::param::clock_ticks_per_second;
 use rustix::process::umask;
 use rustix::time::{ClockId, clock_gettime};
@@ -47,6 +50,27 @@ pub fn program() -> io::Result<PathBuf> {
 fn still_there(link: PathBuf) -> PathBuf {
     let is_gone = link.as_os_str().as_bytes().ends_with(b" (deleted)");
     if is_gone { RUNNING.into() } else { link }
+}
+
+/// Returns /dev/null, unless something else is there: in a chroot its user may have put a FIFO in
+/// its place, which would be waited for.
+pub fn null() -> Option<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let null = openat(CWD, "/dev/null", flags, Mode::empty()).ok()?;
+    let kind = FileType::from_raw_mode(fstat(&null).ok()?.st_mode);
+    (kind == FileType::CharacterDevice).then_some(null)
+}
+
+/// Returns a standard stream of a process of ours that reads and writes nothing there.
+///
+/// # Errors
+/// If not even a pipe can be had.
+pub fn nothing() -> io::Result<Stdio> {
+    match null() {
+        Some(null) => Ok(null.into()),
+        // Its other end is closed. Who reads it finds the end, who writes it an error.
+        None => Ok(io::pipe()?.0.into()),
+    }
 }
 
 /// Returns how long ago this process was made, to a hundredth of a second; zero if that is not

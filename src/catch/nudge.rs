@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::places::Places;
 use crate::supervisor::Supervise;
@@ -43,9 +43,9 @@ fn start(places: &Places, stays: bool) -> io::Result<()> {
         // The environment is the job's, and hostile. The descriptors may be a pty that dies with
         // the hook.
         .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stdin(ourselves::nothing()?)
+        .stdout(ourselves::nothing()?)
+        .stderr(ourselves::nothing()?)
         .current_dir("/")
         .process_group(0);
     command.spawn().map(drop)

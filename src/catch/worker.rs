@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -84,7 +84,7 @@ pub fn command(verb: &str, places: &Places, taken: &Taken, nice: i32) -> io::Res
 /// Starts a worker on this marker. `file` is the marker's, with the lock.
 pub fn start(mut command: Command, file: Option<File>) -> io::Result<Worker> {
     let (said, says) = io::pipe()?;
-    let stdin = file.map_or_else(Stdio::null, Stdio::from);
+    let stdin = file.map_or_else(ourselves::nothing, |file| Ok(file.into()))?;
     // Not /dev/null, which may be missing. Nobody reads what comes after the hook has left.
     let child = command
         .stdin(stdin)

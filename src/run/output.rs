@@ -226,6 +226,9 @@ fn hand_over(from: OwnedFd, to: Option<OwnedFd>) {
     let Ok(program) = ourselves::program() else {
         return;
     };
+    let (Ok(nothing), Ok(nowhere)) = (ourselves::nothing(), ourselves::nothing()) else {
+        return;
+    };
     let mut command = Command::new(program);
     command
         .arg0("lastwords")
@@ -235,8 +238,8 @@ fn hand_over(from: OwnedFd, to: Option<OwnedFd>) {
         .process_group(0);
     command
         .stdin(from)
-        .stdout(to.map_or_else(Stdio::null, Stdio::from))
-        .stderr(Stdio::null());
+        .stdout(to.map_or(nowhere, Stdio::from))
+        .stderr(nothing);
     Signals::unblocked(&mut command);
     let _ = command.spawn();
 }

@@ -16,9 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
+
+use crate::ourselves;
 
 /// Capacity of the ring, in bytes. Each write of the command takes a whole page of it.
 const RING: usize = 1 << 20;
@@ -46,17 +47,10 @@ impl Ring {
         // The kernel limits pipes for each user. Then the ring is smaller.
         let _ =
             fcntl_setpipe_size(&writer, RING).or_else(|_| fcntl_setpipe_size(&writer, RING / 4));
-        let nowhere = openat(
-            CWD,
-            "/dev/null",
-            OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .ok();
         Ok(Self {
             reader,
             writer,
-            nowhere,
+            nowhere: ourselves::null(),
             cut: Arc::default(),
         })
     }
@@ -135,6 +129,8 @@ pub struct Relay {
     ring: Ring,
     /// Number of bytes in the pipe that are in the ring too, and are yet to be passed on.
     owed: usize,
+    /// Number of bytes that were passed on, or thrown away where nobody reads them.
+    passed: u64,
     /// True if the kernel cannot splice into `to`.
     plain: bool,
 }
@@ -177,6 +173,7 @@ impl Relay {
                 to,
                 ring,
                 owed: 0,
+                passed: 0,
                 plain: false,
             },
             theirs,
@@ -248,13 +245,17 @@ impl Relay {
             };
             match passed {
                 Ok(0) => return Rest::Over,
-                Ok(passed) => self.owed = self.owed.saturating_sub(passed),
+                Ok(passed) => {
+                    self.owed = self.owed.saturating_sub(passed);
+                    self.passed += passed as u64;
+                }
                 Err(Errno::AGAIN) => return Rest::Full,
                 Err(Errno::INTR) => {}
                 Err(Errno::INVAL | Errno::NOSYS) if !self.plain => self.plain = true,
                 Err(_) => return Rest::Over,
             }
         }
+        self.passed += self.owed as u64;
         self.owed = 0;
         Rest::Empty
     }
@@ -306,12 +307,12 @@ impl Relay {
         from_a_line(kept, self.ring.cut.load(Ordering::SeqCst))
     }
 
-    /// Passes on what is in the pipe now, however long the reader takes. Returns the rest of the
-    /// relay if children that the command left behind still hold its end.
+    /// Passes on what is in the pipe now, however long the reader takes, and no more than that:
+    /// children may go on writing for ever. Returns the rest of the relay if children that the
+    /// command left behind still hold its end.
     pub fn flush(mut self) -> Option<(OwnedFd, Option<OwnedFd>)> {
-        let mut due = waiting(&self.from);
-        while due > 0 {
-            let before = waiting(&self.from);
+        let all = self.passed + waiting(&self.from);
+        while self.passed < all {
             match self.pass_on() {
                 Rest::Over => return None,
                 Rest::Full => {
@@ -322,7 +323,6 @@ impl Relay {
                 Rest::Empty if waiting(&self.from) == 0 => break,
                 Rest::Empty | Rest::Stopped => {}
             }
-            due = due.saturating_sub(before.saturating_sub(waiting(&self.from)));
         }
         let mut fds = [PollFd::new(&self.from, PollFlags::IN)];
         let now = Timespec {
@@ -355,4 +355,26 @@ fn copy(from: &OwnedFd, to: &OwnedFd, most: usize) -> rustix::io::Result<usize> 
         }
     }
     Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read, Write};
+    use std::thread;
+
+    use super::Relay;
+
+    #[test]
+    fn the_rest_is_passed_on_although_a_child_goes_on_writing() {
+        let (mut reader, to) = io::pipe().unwrap();
+        let (relay, theirs) = Relay::new(Some(to.into())).unwrap();
+        let mut theirs = std::fs::File::from(theirs);
+        theirs.write_all(&[0; 8192]).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| while reader.read(&mut [0; 4096]).unwrap() > 0 {});
+            scope.spawn(move || while theirs.write_all(&[0; 8192]).is_ok() {});
+            // What it returns goes, and with it the pipes of both.
+            assert!(relay.flush().is_some());
+        });
+    }
 }

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -385,6 +385,9 @@ impl<'a> Watch<'a> {
         let Ok((mut ends, running)) = io::pipe() else {
             return;
         };
+        let (Ok(nothing), Ok(nowhere)) = (ourselves::nothing(), ourselves::nothing()) else {
+            return;
+        };
         let mut command = Command::new(program);
         command
             .arg0("lastwords")
@@ -394,9 +397,9 @@ impl<'a> Watch<'a> {
             .current_dir("/");
         // The pipe ends with the process, whatever that prints before.
         command
-            .stdin(Stdio::null())
+            .stdin(nothing)
             .stdout(running)
-            .stderr(Stdio::null())
+            .stderr(nowhere)
             .process_group(0);
         Signals::unblocked(&mut command);
         let started = command.spawn();
