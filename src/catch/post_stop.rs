@@ -51,12 +51,13 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     }
     // The hook after the end may have got this far before it was killed.
     let is_told = invocation.is_some() && marker.has_account_of(invocation.as_deref());
+    let mut is_kept = true;
     if let Some(account) = account.filter(|_| !is_told) {
-        tell(account, &call, &marker, host, now);
+        is_kept &= tell(account, &call, &marker, host, now);
     }
     if !is_told {
         if let Some(account) = supervisor.ask(&input, host) {
-            tell(account, &call, &marker, host, now);
+            is_kept &= tell(account, &call, &marker, host, now);
         }
         // That time was the supervisor's.
         let asked = Now::read().monotonic.saturating_sub(now.monotonic);
@@ -73,7 +74,8 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
             )
         })?;
     let may_write = limits::lift();
-    if let Some(invocation) = invocation {
+    // An end of which nothing could be kept is looked for again.
+    if let Some(invocation) = invocation.filter(|_| is_kept || taken.is_some()) {
         // If this fails, the same end may be told twice.
         let _ = marker.keep_invocation(&invocation);
     }
@@ -127,15 +129,17 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     }
 }
 
-/// Keeps in the marker what the supervisor says of the end.
-pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now: Now) {
+/// Keeps in the marker what the supervisor says of the end. Returns true if that could be done.
+pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now: Now) -> bool {
     let unarmed = || marker.unarmed(&call.job, call.instance.as_deref(), host.boot_id(), now);
-    if let Err(why) = marker.tell(account, unarmed) {
+    let told = marker.tell(account, unarmed);
+    if let Err(why) = &told {
         notice::say(
             host,
             &format!("how {} ended cannot be kept: {why}", call.job),
         );
     }
+    told.is_ok()
 }
 
 /// Does nothing, as nothing was armed, but notes how far the kernel log goes: these lines are not

@@ -31,7 +31,7 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -356,14 +356,26 @@ impl MarkerFile {
         let _ = fs::remove_file(self.path(&self.seen()));
     }
 
-    /// Writes the supervisor's id of the life that has ended.
+    /// Writes the supervisor's id of the life that has ended. Anybody can fill `/run`, and that
+    /// must not let an end be told again and again: a link that leads nowhere takes no room.
     pub fn keep_invocation(&self, invocation: &str) -> io::Result<()> {
+        let link = || {
+            let path = self.path(&self.invocation());
+            let _ = fs::remove_file(&path);
+            symlink(invocation, &path)
+        };
         self.write(&self.invocation(), &invocation)
+            .or_else(|_| link())
     }
 
     /// Returns true if no hook has handled the end of the life with this id of the supervisor's.
     pub fn is_unseen(&self, invocation: Option<&str>) -> bool {
-        let last: Option<String> = self.read(&self.invocation()).ok().flatten();
+        let linked = || {
+            let last = fs::read_link(self.path(&self.invocation())).ok()?;
+            last.into_os_string().into_string().ok()
+        };
+        let last = self.read(&self.invocation()).ok().flatten();
+        let last: Option<String> = last.or_else(linked);
         let armed = self
             .read::<Marker>(&self.name)
             .ok()
