@@ -278,6 +278,20 @@ fn on_a_read_only_disk_the_report_stays_in_memory_until_the_disk_takes_it() {
     );
 }
 
+#[test]
+fn a_fifo_in_the_place_of_dev_null_holds_up_neither_the_hook_nor_its_worker() {
+    let machine = crashed();
+    let fifo = machine.path("fifo").display().to_string();
+    let script = format!("mkfifo {fifo}; mount --bind {fifo} /dev/null; exec \"$@\"");
+    let mut hook = Command::new("unshare");
+    hook.args(["--mount", "--propagation", "private"]);
+    hook.args(["/bin/sh", "-ec", &script, "sh"]);
+    hook.args(machine.hook_argv("post-stop"));
+    exits_0(hook.env("UPSTART_JOB", "web").env("UPSTART_INSTANCE", ""));
+    machine.settle();
+    assert_eq!(settled(&machine).level, Safety::Durable);
+}
+
 /// Checks that the hook returned in time although something hung.
 fn leaves_in_time(machine: &Harness) {
     let took = takes(|| exits_0(&mut hook(machine, "post-stop")));

@@ -73,7 +73,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
 
 /// Returns the end of the service's latest run, if that has died since its last good end.
 fn failed_since(subject: &Subject, service: &Expected) -> Option<Stop> {
-    let spool = subject.places.spool();
+    let spool = subject.places.spool_in_use();
     let of = |user| Chronicled {
         user,
         job: service.job.clone(),
