@@ -83,7 +83,7 @@ impl Supervise for Systemd {
         let unit = unit_of(&stop.job, stop.instance.as_deref());
         let unit = units::show(&[&unit], &condition::PROPERTIES, host);
         match unit.as_deref() {
-            Some([unit]) => condition::read(unit, now),
+            Some([unit]) => condition::read(unit, &stop.exit, now),
             _ => Some(Condition::Unknown),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Now;
-use crate::report::{Condition, Supervisor};
+use crate::report::{Condition, Exit, Supervisor};
 use crate::supervisor::systemd::units::Shown;
 
 /// The properties that [`read`] needs.
@@ -27,7 +27,9 @@ pub const PROPERTIES: [&str; 15] = [
 
 /// Reads how things stand from a unit's properties; returns `None` while its state changes, as
 /// between the end of the main process and what systemd does about it.
-pub fn read(unit: &Shown, now: Now) -> Option<Condition> {
+///
+/// `exit` is how the unit's last life ended, as far as that is known.
+pub fn read(unit: &Shown, exit: &Exit, now: Now) -> Option<Condition> {
     let number = |name: &str| unit.get(name).parse::<u64>().ok();
     let time = |name: &str| number(name).map(Duration::from_micros);
     let up = |since: &str| Condition::Up {
@@ -56,6 +58,10 @@ pub fn read(unit: &Shown, now: Now) -> Option<Condition> {
         }
         "activating" => restarting(None),
         "failed" | "inactive" if has_job => restarting(None),
+        "inactive" if is_no_failure_now(unit, exit) => Condition::Stopped {
+            because: "systemd no longer counts it as failed (systemctl stop or reset-failed)"
+                .to_owned(),
+        },
         "failed" | "inactive" => stays_down(unit, number("NRestarts"), number("StartLimitBurst")),
         _ => return None,
     })
@@ -70,11 +76,6 @@ fn stays_down(unit: &Shown, restarts: Option<u64>, limit: Option<u64>) -> Condit
     }
     if unit.get("Type") == "oneshot" && unit.get("Result") == "success" {
         return Condition::ran_well();
-    }
-    if was_stopped(unit) {
-        return Condition::Stopped {
-            because: "as it waited for its restart".to_owned(),
-        };
     }
     // After the limit the result is still that of the last end, except where a start was refused.
     let is_limit = unit.get("Result") == "start-limit-hit"
@@ -94,11 +95,19 @@ fn stays_down(unit: &Shown, restarts: Option<u64>, limit: Option<u64>) -> Condit
     Condition::Down { because }
 }
 
-/// Returns true if somebody has stopped the unit between two of its lives. What dies and stays down
-/// is `failed`; `reset-failed` clears the result, too.
-fn was_stopped(unit: &Shown) -> bool {
-    let is_no_death = ["", "success", "exec-condition", "start-limit-hit"];
-    unit.get("ActiveState") == "inactive" && !is_no_death.contains(&unit.get("Result"))
+/// Returns true if the unit has died of a failure and is not `failed` any more: somebody has stopped
+/// it between two of its lives, or has reset it. systemd may have unloaded it since, and its result
+/// with it.
+fn is_no_failure_now(unit: &Shown, exit: &Exit) -> bool {
+    let was_failure = match exit {
+        Exit::Code(code) => *code != 0,
+        // A daemon may end by these.
+        Exit::Signal { name, .. } => !["HUP", "INT", "TERM", "PIPE"].contains(&name.as_str()),
+        Exit::Unknown => false,
+    };
+    let is_started_otherwise = !unit.get("TriggeredBy").is_empty();
+    let has_run = unit.get("Type") == "oneshot" && unit.get("Result") == "success";
+    was_failure && !is_started_otherwise && !has_run && unit.get("Result") != "exec-condition"
 }
 
 #[cfg(test)]
@@ -107,7 +116,7 @@ mod tests {
 
     use super::read;
     use crate::clock::Now;
-    use crate::report::{Condition, Supervisor, Timestamp};
+    use crate::report::{Condition, Exit, Supervisor, Timestamp};
     use crate::supervisor::systemd::units::Shown;
 
     /// Returns how things stand 100 s after the boot, at 03:00:00.
@@ -116,10 +125,8 @@ mod tests {
             wall: Timestamp::try_from("2026-11-23T03:00:00Z".to_owned()).unwrap(),
             monotonic: Duration::from_secs(100),
         };
-        read(
-            &Shown::parse(&format!("LoadState=loaded\n{properties}")),
-            now,
-        )
+        let unit = Shown::parse(&format!("LoadState=loaded\n{properties}"));
+        read(&unit, &Exit::Code(1), now)
     }
 
     fn down(because: &str) -> Condition {
@@ -138,9 +145,11 @@ mod tests {
                 },
             ),
             (
-                "ActiveState=inactive\nSubState=dead\nResult=exit-code\nRestart=always",
+                "ActiveState=inactive\nSubState=dead\nResult=success\nRestart=always",
                 Condition::Stopped {
-                    because: "as it waited for its restart".to_owned(),
+                    because: "systemd no longer counts it as failed (systemctl stop or \
+                              reset-failed)"
+                        .to_owned(),
                 },
             ),
         ] {
@@ -241,6 +250,9 @@ mod tests {
         }
         let unknown = Shown::parse("LoadState=not-found\nActiveState=inactive");
         let now = Now::read();
-        assert_eq!(read(&unknown, now), Some(Condition::Unknown));
+        assert_eq!(
+            read(&unknown, &Exit::Code(1), now),
+            Some(Condition::Unknown)
+        );
     }
 }

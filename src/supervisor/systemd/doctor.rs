@@ -1,6 +1,7 @@
 //! systemd does what it has loaded. The unit's files tell why that is not what it should be.
 
 use crate::redact::redact;
+use crate::report::Exit;
 use crate::supervisor::called;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::{Observed, Running, missing, program};
@@ -60,7 +61,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
         invocation,
         logs,
         failed: has_failed
-            .then(|| condition::read(&shown, subject.now))
+            .then(|| condition::read(&shown, &Exit::Unknown, subject.now))
             .flatten(),
         arms: arms(&shown),
     }
