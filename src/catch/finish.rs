@@ -156,7 +156,15 @@ pub fn finish(
         mark_uncertain(&mut judgement);
     }
     if judgement.verdict == Verdict::Planned {
-        keep_end(taken, &judgement, &call, &loaded, places, host, now);
+        keep_end(
+            taken,
+            (&marker, &judgement),
+            &call,
+            &loaded,
+            places,
+            host,
+            now,
+        );
         return taken
             .settle()
             .with_context(|| format!("cannot clear the marker of {}", call.job));
@@ -215,7 +223,7 @@ pub fn finish(
 /// until it has looked, a reboot would lose that.
 fn keep_end(
     taken: &Taken,
-    judgement: &Judgement,
+    (marker, judgement): (&Marker, &Judgement),
     call: &Call,
     loaded: &Loaded,
     places: &Places,
@@ -229,7 +237,12 @@ fn keep_end(
     };
     let service = (call.job.as_str(), call.instance.as_deref());
     let supervisor = Supervisor::new(call.supervisor.name());
-    let end = PlannedEnd::new(service, supervisor, host.boot_id(), now);
+    let account = marker.account.as_ref();
+    let directory = account.and_then(|account| account.directory.clone());
+    let end = PlannedEnd {
+        directory: directory.or_else(|| marker.directory.clone()),
+        ..PlannedEnd::new(service, supervisor, host.boot_id(), now)
+    };
     match MarkerFile::of(taken).keep_end(sort, &end) {
         Ok(()) if judgement.is_good_end && loaded.job.expect.is_some() => {
             nudge::deliver(places, call.supervisor);

@@ -77,7 +77,7 @@ pub fn trace(job: &str, places: &Places) -> Option<Trace> {
     let ended = |sort| {
         let mut ends = marker::planned_ends(&markers, sort, uid).into_iter();
         let end = ends.find(|end| end.job == job)?;
-        by_name(end.supervisor.name(), None)
+        by_name(end.supervisor.name(), end.directory)
     };
     let ended = || ended(Planned::Well).or_else(|| ended(Planned::Stopped));
     lives().or_else(died).or_else(ended)

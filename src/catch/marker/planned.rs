@@ -43,6 +43,9 @@ pub struct PlannedEnd {
     pub at: Timestamp,
     /// In milliseconds since the boot.
     pub at_ms: u64,
+    /// The directory in which the supervisor keeps the service, if each has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 impl PlannedEnd {
@@ -59,6 +62,7 @@ impl PlannedEnd {
             boot_id,
             at: now.wall,
             at_ms: millis(now.monotonic),
+            directory: None,
         }
     }
 }
