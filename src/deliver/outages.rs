@@ -81,7 +81,11 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
     let first = usize::try_from(now.monotonic.subsec_micros()).unwrap_or_default();
     let first = first % outages.len().max(1);
     outages.rotate_left(first);
-    let remind = |outage: &Outage| pass.config(&outage.about.stop.job).job.remind;
+    // Of an end that was perhaps planned people are told once.
+    let remind = |outage: &Outage| {
+        let remind = pass.config(&outage.about.stop.job).job.remind;
+        remind.filter(|_| outage.about.verdict != Verdict::Unknown)
+    };
     for (name, mut outage) in outages {
         let mut is_kept = !outage.is_forgotten(now.wall);
         let mut says_so = false;
