@@ -350,7 +350,7 @@ fn each_crash_of_a_loop_is_kept() {
 }
 
 /// What happened to each service, and what people hear of it.
-const TABLE: [Row; 6] = [
+const TABLE: [Row; 7] = [
     row(
         "crash, then a restart",
         "back",
@@ -379,6 +379,14 @@ const TABLE: [Row; 6] = [
             ("is still down for ", "down: runit no longer wants it up"),
         ],
     ),
+    row(
+        "crash, started and stopped by hand between two looks",
+        "revived",
+        &[(
+            "crashed, and is down: exit code 1",
+            "down: runit no longer wants it up",
+        )],
+    ),
     row("sv down", "stopped", &[]),
     row("sv restart", "restarted", &[]),
     row("sv exit", "ended", &[]),
@@ -395,6 +403,7 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         ("back", "exit 1", wait.clone()),
         ("given-up", "exit 1", format!("{wait}\nsv down .")),
         ("once", "exit 1", String::new()),
+        ("revived", "exit 1", String::new()),
         ("stopped", "", String::new()),
         ("restarted", "", String::new()),
         ("ended", "", String::new()),
@@ -412,7 +421,7 @@ fn each_message_says_how_things_stand_with_the_service_now() {
             };
             executable(&dir.join(script), &text);
         }
-        if job == "once" {
+        if ["once", "revived"].contains(&job) {
             executable(&dir.join("down"), "");
         }
         runit.supervise(dir);
@@ -426,6 +435,7 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         });
     };
     sv("once", "once");
+    sv("revived", "once");
     for (job, command) in [
         ("stopped", "down"),
         ("restarted", "restart"),
@@ -434,9 +444,14 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         wait_for("its marker", || machine.markers().contains(&job.to_owned()));
         sv(job, command);
     }
-    for job in ["back", "given-up", "once"] {
+    for job in ["back", "given-up", "once", "revived"] {
         machine.wait_for_messages(job, 1, None);
     }
+    sv("revived", "up");
+    wait_for("its marker", || {
+        machine.markers().contains(&"revived".to_owned())
+    });
+    sv("revived", "down");
     fs::write(gate, "").unwrap();
     wait_for("the second life", || {
         machine.markers().contains(&"back".to_owned())

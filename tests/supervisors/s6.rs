@@ -249,7 +249,7 @@ fn a_finish_whose_collectors_hang_is_back_long_before_s6_would_kill_it() {
 }
 
 /// What happened to each service, and what people hear of it.
-const TABLE: [Row; 5] = [
+const TABLE: [Row; 6] = [
     row(
         "crash, then a restart",
         "back",
@@ -278,6 +278,14 @@ const TABLE: [Row; 5] = [
             ("is still down for ", "down: s6 no longer wants it up"),
         ],
     ),
+    row(
+        "crash, started and stopped by hand between two looks",
+        "revived",
+        &[(
+            "crashed, and is down: exit code 1",
+            "down: s6 no longer wants it up",
+        )],
+    ),
     row("s6-svc -d", "stopped", &[]),
     row("s6-svc -r that was announced", "restarted", &[]),
 ];
@@ -294,6 +302,7 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         ("back", "exit 1", wait.clone()),
         ("given-up", "exit 1", format!("{wait}\nexit 125")),
         ("once", "exit 1", String::new()),
+        ("revived", "exit 1", String::new()),
         ("stopped", "", String::new()),
         ("restarted", "", String::new()),
     ] {
@@ -303,7 +312,7 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         executable(&scan.join(job).join("run"), &text("run"));
         executable(&scan.join(job).join("finish"), &finish);
         fs::write(scan.join(job).join("timeout-finish"), "0").unwrap();
-        if job == "once" {
+        if ["once", "revived"].contains(&job) {
             executable(&scan.join(job).join("down"), "");
         }
     }
@@ -316,6 +325,7 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         });
     };
     svc("once", "-o");
+    svc("revived", "-o");
     for (job, flag) in [("stopped", "-d"), ("restarted", "-r")] {
         wait_for("its marker", || machine.markers().contains(&job.to_owned()));
         if flag == "-r" {
@@ -325,9 +335,14 @@ fn each_message_says_how_things_stand_with_the_service_now() {
         }
         svc(job, flag);
     }
-    for job in ["back", "given-up", "once"] {
+    for job in ["back", "given-up", "once", "revived"] {
         machine.wait_for_messages(job, 1, None);
     }
+    svc("revived", "-u");
+    wait_for("its marker", || {
+        machine.markers().contains(&"revived".to_owned())
+    });
+    svc("revived", "-d");
     fs::write(gate, "").unwrap();
     wait_for("the second life", || {
         machine.markers().contains(&"back".to_owned())

@@ -7,7 +7,7 @@ mod as_root {
     use crate::support::harness::{keeping_sink, wait_for};
     use crate::systemd::machine::{Machine, Version};
 
-    const TABLE: [Row; 13] = [
+    const TABLE: [Row; 15] = [
         row(
             "crash, then a restart",
             "back",
@@ -101,12 +101,25 @@ mod as_root {
             "no-net",
             &[("could not start: ", "")],
         ),
+        row(
+            "systemctl stop between two lives",
+            "between",
+            &[("crashed: exit code 1", "restarting (systemd, in ")],
+        ),
+        row(
+            "crash, started and stopped by hand between two looks",
+            "revived",
+            &[(
+                "crashed, and is down: exit code 1",
+                "down: nothing restarts it (Restart=no)",
+            )],
+        ),
         row("systemctl stop", "stopped", &[]),
         row("systemctl restart", "restarted", &[]),
         row("exit code 1 at systemctl stop", "stubborn", &[]),
     ];
 
-    const UNITS: [(&str, &str); 15] = [
+    const UNITS: [(&str, &str); 17] = [
         (
             "back.service",
             "[Service]\nExecStart=sh -c 'test -e /run/died && exec sleep 1000; touch /run/died; exit 1'\n\
@@ -156,6 +169,15 @@ mod as_root {
             "[Service]\nNetworkNamespacePath=/run/netns/nosuch\nExecStart=sleep 1000\n\
              Restart=always\nRestartSec=1h\n",
         ),
+        (
+            "between.service",
+            "[Service]\nExecStart=false\nRestart=always\nRestartSec=1h\n",
+        ),
+        (
+            "revived.service",
+            "[Service]\nExecStart=sh -c 'test -e /run/revived && exec sleep 1000; \
+             touch /run/revived; exit 1'\n",
+        ),
         ("stopped.service", "[Service]\nExecStart=sleep 1000\n"),
         ("restarted.service", "[Service]\nExecStart=sleep 1000\n"),
         (
@@ -191,6 +213,8 @@ mod as_root {
                 machine.shell("lastwords deliver");
                 count() >= at_once
             });
+            machine
+                .shell("systemctl stop between; systemctl start revived; systemctl stop revived");
             machine.shell(
                 "until [ $(systemctl show -p ActiveState --value nightly) = inactive ]; do sleep 0.1; done",
             );
