@@ -164,8 +164,8 @@ impl View {
             stopped: when,
             status,
             colour,
-            started: stop.started_at.filter(|_| is_one).map(moment),
-            uptime: stop.uptime_s.filter(|_| is_one).and_then(length_of_seconds),
+            started: stop.started_at.filter(|_| is_one && !never_ran).map(moment),
+            uptime: (stop.uptime_s.filter(|_| is_one && !never_ran)).and_then(length_of_seconds),
             past: past.map(|past| past::often(past, stop)).unwrap_or_default(),
             changes: past.map(past::changes).unwrap_or_default(),
             day: report

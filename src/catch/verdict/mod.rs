@@ -110,7 +110,7 @@ impl Case<'_> {
                 // It was to run only once from the start.
                 false if self.marker.once => self.unannounced(),
                 // So ends a stop that takes longer than its supervisor allows.
-                false if main.exit.is_signal("KILL") => {
+                false if main.exit.is_signal("KILL") && !self.marker.unarmed => {
                     let because = format!("SIGKILL ended it as a stop may, and {why}");
                     (Verdict::Planned, because)
                 }
