@@ -129,15 +129,7 @@ pub fn finish(
         notes.extend(keep_seen(taken, &boot_id, sequence));
     }
 
-    let loaded = if hangs(&places.config) {
-        notes.push(format!(
-            "config: {} is not read: {NOBODY_WAITS}",
-            places.config.display()
-        ));
-        Loaded::default()
-    } else {
-        config::load(&places.config, &call.job)
-    };
+    let loaded = load(&call, places, by, &mut notes);
     let records = kernel_log
         .as_ref()
         .ok()
@@ -217,6 +209,16 @@ pub fn finish(
         host,
         !delivers && places.inbox_of().is_none(),
     )
+}
+
+/// Reads the job's config. A hook does not where that may hang, and leaves a note.
+fn load(call: &Call, places: &Places, by: By, notes: &mut Vec<String>) -> Loaded {
+    if by == By::Hook && mounts::may_hang(&places.config) {
+        let config = places.config.display();
+        notes.push(format!("config: {config} is not read: {NOBODY_WAITS}"));
+        return Loaded::default();
+    }
+    config::load(&places.config, &call.job)
 }
 
 /// Keeps when a planned end was. If a run that is expected has ended well, wakes the deliverer:

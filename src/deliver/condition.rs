@@ -19,8 +19,8 @@ use crate::report::{Condition, Kind, OtherService, Report, Timestamp, Verdict};
 use crate::supervisor::{self, Supervise};
 use crate::when::moment;
 
-/// How long a supervisor that has not decided yet is asked again: the hook may wait for its worker.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a supervisor that has not decided yet is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a look waits for supervisors in all. What they could still say is then not known.
 const ENOUGH: Duration = Duration::from_secs(4);
 /// Maximum number of services of one message that are asked about.

@@ -12,7 +12,8 @@ use crate::catch::marker::{self, Planned};
 use crate::config;
 use crate::operate::{runs, typed};
 use crate::places::Places;
-use crate::spool::Chronicled;
+use crate::report::{Kind, ReportId};
+use crate::spool::{Brief, Chronicled, Place};
 use crate::supervisor::services::supervisor_of;
 use crate::supervisor::{self, ALL, Supervise};
 
@@ -47,6 +48,9 @@ pub fn run_here(places: &Places) -> Vec<String> {
     ALL.iter().flat_map(|it| it.services(&host)).collect()
 }
 
+/// Maximum number of reports that are read which no deliverer may have counted yet.
+const MOST_NEW: usize = 100;
+
 /// How a job was run when its hooks last left a trace.
 pub struct Trace {
     pub supervisor: &'static dyn Supervise,
@@ -64,14 +68,25 @@ pub fn trace(job: &str, places: &Places) -> Option<Trace> {
         let by = marker.by.as_ref().map_or("run", |by| by.name());
         by_name(by, marker.directory)
     };
+    let spool = places.spool_in_use();
     let died = || {
-        let spool = places.spool_in_use();
         let of = Chronicled {
             user: None,
             job: job.to_owned(),
         };
         let id = spool.chronicle(&of).ok()?.latest_id()?.clone();
-        let stop = spool.brief(spool.find(&id)?, &id).ok()?.stop;
+        Some(spool.brief(spool.find(&id)?, &id).ok()?.stop)
+    };
+    // No deliverer may have looked since.
+    let just_died = || {
+        let new = spool.ids(Place::New).ok()?.into_iter().rev();
+        let brief = |id: ReportId| spool.brief(Place::New, &id).ok();
+        let mut briefs = new.take(MOST_NEW).filter_map(brief);
+        let is_it = |it: &Brief| it.stop.job == job && it.user.is_none() && it.kind == Kind::Crash;
+        Some(briefs.find(is_it)?.stop)
+    };
+    let died = || {
+        let stop = just_died().or_else(died)?;
         by_name(stop.supervisor.name(), stop.directory)
     };
     let ended = |sort| {

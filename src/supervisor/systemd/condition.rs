@@ -95,9 +95,9 @@ fn stays_down(unit: &Shown, restarts: Option<u64>, limit: Option<u64>) -> Condit
     Condition::Down { because }
 }
 
-/// Returns true if the unit has died of a failure and is not `failed` any more: somebody has stopped
-/// it between two of its lives, or has reset it. systemd may have unloaded it since, and its result
-/// with it.
+/// Returns true if the unit has died of a failure and is not `failed` any more: somebody has
+/// stopped it between two of its lives, or has reset it. systemd may have unloaded it since, and
+/// its result with it.
 fn is_no_failure_now(unit: &Shown, exit: &Exit) -> bool {
     let was_failure = match exit {
         Exit::Code(code) => *code != 0,
