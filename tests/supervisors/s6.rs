@@ -349,7 +349,7 @@ fn each_message_says_how_things_stand_with_the_service_now() {
     });
     machine.wait_for_messages("given-up", 2, Some("0s"));
     machine.look("11m");
-    machine.look("62m");
+    machine.look("72m");
     machine.settle_hooks();
     now::check("s6", &TABLE, || machine.messages());
 }

@@ -508,8 +508,9 @@ fn each_message_says_how_things_stand_with_the_program_now() {
     }
     machine.wait_for_messages("given-up", 2, None);
     machine.wait_for_messages("back", 2, Some("11m"));
-    machine.wait_for_messages("given-up", 3, Some("62m"));
-    machine.wait_for_messages("once", 2, Some("62m"));
+    // The look before this one may have noted that they are down, and reminders come an hour after.
+    machine.wait_for_messages("given-up", 3, Some("72m"));
+    machine.wait_for_messages("once", 2, Some("72m"));
     machine.settle_hooks();
     now::check("supervisord", &TABLE, || machine.messages());
 }

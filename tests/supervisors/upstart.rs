@@ -90,7 +90,7 @@ fn each_message_says_how_things_stand_with_the_job_now() {
     restarted.restart();
 
     machine.look("11m");
-    machine.look("62m");
+    machine.look("72m");
     now::check("upstart (imitation)", &TABLE, || machine.messages());
     back.stop();
     restarted.stop();
