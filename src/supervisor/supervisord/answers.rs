@@ -1,11 +1,12 @@
 //! supervisord, as the rest of the program asks it.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Now;
 use crate::host::Host;
-use crate::report::{Condition, Stop};
+use crate::report::{Condition, Stop, Timestamp};
 use crate::supervisor::Supervise;
 use crate::supervisor::caller::Caller;
 use crate::supervisor::check::Check;
@@ -17,6 +18,39 @@ use crate::supervisor::supervisord::listener::EventListener;
 use crate::supervisor::supervisord::{child_logs, condition, doctor, files, setup};
 
 pub struct Supervisord;
+
+/// How long an answer counts.
+const RECENT: Duration = Duration::from_secs(2);
+
+/// supervisorctl's answer about all processes. It is a program in Python, and on a busy machine it
+/// takes a second or more. A look asks about one service after the other.
+struct StatusAnswer {
+    host: PathBuf,
+    asked: Now,
+    said: Option<String>,
+}
+
+/// Returns an answer that is of later than a process's end.
+fn status_after(end: Timestamp, now: Now, host: &Host) -> Option<String> {
+    static LAST: Mutex<Option<StatusAnswer>> = Mutex::new(None);
+    let root = host.path("/");
+    let is_of_now = |it: &StatusAnswer| {
+        it.host == root
+            && it.asked.wall > end
+            && now.monotonic.saturating_sub(it.asked.monotonic) < RECENT
+    };
+    // Who asks meanwhile waits for the same answer.
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(answer) = last.as_ref().filter(|it| is_of_now(it)) {
+        return answer.said.clone();
+    }
+    let answer = last.insert(StatusAnswer {
+        host: root,
+        asked: now,
+        said: doctor::status(host),
+    });
+    answer.said.clone()
+}
 
 impl Supervise for Supervisord {
     fn name(&self) -> &'static str {
@@ -54,7 +88,8 @@ impl Supervise for Supervisord {
             Some(process) => format!("{}:{process}", stop.job),
             None => stop.job.clone(),
         };
-        let condition = doctor::status(host).and_then(|said| condition::read(&said, &process, now));
+        let said = status_after(stop.stopped_at, now, host);
+        let condition = said.and_then(|said| condition::read(&said, &process));
         Some(condition.unwrap_or_default())
     }
 

@@ -1,16 +1,14 @@
 //! How things stand with a process that has died: what `supervisorctl status` says of it.
 
-use std::time::Duration;
-
-use crate::clock::Now;
-use crate::report::{Condition, Supervisor, Timestamp};
+use crate::report::{Condition, Supervisor};
 
 /// The remark of supervisorctl on a process that was never started.
 const NOT_STARTED: &str = "Not started";
 
 /// Reads how things stand from supervisorctl's lines, one for each process; returns `None` if
-/// none is about this one.
-pub fn read(said: &str, process: &str, now: Now) -> Option<Condition> {
+/// none is about this one. Since when one runs, the listener has noted to the millisecond, and
+/// supervisorctl counts seconds.
+pub fn read(said: &str, process: &str) -> Option<Condition> {
     let words = said.lines().find_map(|line| {
         let rest = line.strip_prefix(process)?;
         rest.starts_with(' ').then(|| rest.trim())
@@ -18,9 +16,7 @@ pub fn read(said: &str, process: &str, now: Now) -> Option<Condition> {
     let (state, rest) = words.split_once(' ').unwrap_or((words, ""));
     let by = || Supervisor::new("supervisord");
     Some(match state {
-        "RUNNING" => Condition::Up {
-            since: since(rest, now),
-        },
+        "RUNNING" => Condition::Up { since: None },
         "STARTING" | "BACKOFF" => Condition::Restarting {
             by: by(),
             in_s: None,
@@ -40,21 +36,6 @@ pub fn read(said: &str, process: &str, now: Now) -> Option<Condition> {
     })
 }
 
-/// Reads since when a process runs: `pid 4242, uptime 1 day, 0:00:03`. supervisord counts seconds.
-fn since(rest: &str, now: Now) -> Option<Timestamp> {
-    let (_, uptime) = rest.split_once("uptime ")?;
-    let (days, clock) = match uptime.split_once(" day") {
-        Some((days, rest)) => (days.trim().parse().ok()?, rest.rsplit(' ').next()?),
-        None => (0, uptime.trim()),
-    };
-    let parts: Result<Vec<u64>, _> = clock.split(':').map(str::parse).collect();
-    let [hours, minutes, seconds] = parts.ok()?[..] else {
-        return None;
-    };
-    let minutes = (days * 24_u64 + hours) * 60 + minutes;
-    now.wall_at((now.monotonic).checked_sub(Duration::from_secs(minutes * 60 + seconds))?)
-}
-
 /// Returns how things stand with a process that is FATAL.
 pub fn given_up(why: &str) -> Condition {
     Condition::GivenUp {
@@ -65,24 +46,12 @@ pub fn given_up(why: &str) -> Condition {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::read;
-    use crate::clock::Now;
-    use crate::report::{Condition, Supervisor, Timestamp};
+    use crate::report::{Condition, Supervisor};
 
     #[test]
     fn what_supervisorctl_says_of_a_process_is_read() {
         let by = || Supervisor::new("supervisord");
-        let now = Now {
-            wall: Timestamp::of_unix(1_000_000),
-            monotonic: Duration::from_secs(200_000),
-        };
-        let up = |ago: u64| {
-            Some(Condition::Up {
-                since: Some(Timestamp::of_unix(1_000_000 - ago)),
-            })
-        };
         let down = |because: &str| {
             Some(Condition::Down {
                 because: because.to_owned(),
@@ -92,12 +61,10 @@ mod tests {
                     web:web_01     BACKOFF   Exited too quickly (process log may have details)\n\
                     cache          FATAL     can't find command '/srv/cache'\n\
                     batch          EXITED    Nov 23 03:00 AM\n\
-                    old            RUNNING   pid 42, uptime 2 days, 1:00:03\n\
                     shop           STOPPED   Nov 23 03:00 AM\n\
                     idle           STOPPED   Not started\n";
         for (process, expected) in [
-            ("web:web_00", up(3)),
-            ("old", up(2 * 86_400 + 3603)),
+            ("web:web_00", Some(Condition::Up { since: None })),
             ("idle", down("supervisord has not started it")),
             (
                 "shop",
@@ -123,7 +90,7 @@ mod tests {
             ("web", None),
             ("web:web_0", None),
         ] {
-            assert_eq!(read(said, process, now), expected, "{process}");
+            assert_eq!(read(said, process), expected, "{process}");
         }
     }
 }
