@@ -35,9 +35,6 @@ use crate::report::{Report, Section, SectionData};
 use looks::{is_harmless, is_random};
 use name::{Says, says};
 
-/// Maximum length of a secret of several lines, in bytes.
-pub use pem::LONGEST;
-
 /// Stands in a secret's place.
 pub const REDACTED: &str = "[redacted]";
 

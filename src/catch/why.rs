@@ -76,7 +76,7 @@ pub fn explain(
 /// the surest explanation; of several, that of the log which was written last.
 ///
 /// A cause quotes parts of lines, and what is left of a secret is no longer known as one. So the
-/// logs are redacted as they are read.
+/// logs are redacted before.
 fn of_the_logs(
     stop: &Stop,
     sections: &[Section],
@@ -92,17 +92,19 @@ fn of_the_logs(
             pid: stop.pid,
             exit: &stop.exit,
             log,
-            redactor: Some(redactor),
             kernel: ("kernel log", &clues.kernel),
         })
     };
     let kept = sections
         .iter()
         .filter(|section| section.kind == CollectorKind::OUTPUT && section.status == Status::Ok);
-    let kept = kept.map(|section| explain(Some((&section.collector, &section.text))));
+    let kept = kept.map(|section| {
+        let text = redactor.lines(&section.text);
+        explain(Some((&section.collector, &text)))
+    });
     let each = logs
         .iter()
-        .map(|log| explain(Some((&log.path, last(&log.text, share)))));
+        .map(|log| explain(Some((&log.path, &redactor.lines(last(&log.text, share))))));
     kept.chain(each)
         .min_by_key(|explanation| sureness(&explanation.cause))
         .unwrap_or_else(|| explain(None))

@@ -287,7 +287,6 @@ mod tests {
             pid: Some(4242),
             exit: &Exit::Code(1),
             log: None,
-            redactor: None,
             kernel: ("", &[]),
         };
         remark(&lines[0], &scene)

@@ -79,7 +79,6 @@ fn cause(sample: &Sample, exit: &Exit, log: &str) -> Cause {
         pid: sample.label.pid,
         exit,
         log: Some(("log", log)),
-        redactor: None,
         kernel: ("", &[]),
     };
     explain(&scene).cause
@@ -171,10 +170,12 @@ fn the_end_of_a_long_log_tells_what_all_of_it_tells() {
                 pid: sample.label.pid,
                 exit: &sample.exit,
                 log: Some(("log", &log)),
-                redactor: None,
                 kernel: ("", &[]),
             };
-            let whole = LogWindow::whole(&log);
+            let whole = LogWindow {
+                text: &log,
+                ..LogWindow::default()
+            };
             let (end, all) = (explain(&scene), explain_by(&scene, whole));
             if Some(&end) != all.as_ref() {
                 let all = all.map(|all| all.cause);

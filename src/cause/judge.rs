@@ -147,7 +147,7 @@ fn is_of_another_program(tail: &Tail, finding: &Finding) -> bool {
     }
     let own = tail.lines.iter().rev().find(ours);
     if own.is_none() {
-        tail.ask_above(|view| !view.above().is_empty());
+        tail.ask_above(|view| !view.above.is_empty());
     }
     own.and_then(|line| line.carried_as.as_ref())
         .is_some_and(|own| own != name)
@@ -234,7 +234,7 @@ fn is_of_another_life(tail: &Tail, finding: &Finding, after: &[&TailUnit]) -> bo
     if others.is_none_or(|pid| pid == ours) {
         return false;
     }
-    tail.ask_above(|view| !view.above().is_empty());
+    tail.ask_above(|view| !view.above.is_empty());
     !before.iter().any(|line| line.pid() == Some(ours))
 }
 

@@ -123,7 +123,6 @@ mod tests {
                 pid: Some(7),
                 exit: &Exit::Unknown,
                 log: None,
-                redactor: None,
                 kernel: ("", &messages),
             };
             let _ = (read(&scene, &text::read(&log)), around(&scene, Death::Unknown));

@@ -61,12 +61,12 @@ pub fn explain(scene: &Scene) -> Explanation {
 /// Names the cause by the end of the log; `None` if the log above may tell otherwise.
 fn explain_by(scene: &Scene, view: LogWindow) -> Option<Explanation> {
     let (source, _) = scene.log.unwrap_or_default();
-    let mut lines = text::read(&view.text(scene.redactor));
+    let mut lines = text::read(view.text);
     let first = view.first_line();
     for line in &mut lines {
         line.number += first - 1;
     }
-    if !text::keep_own(&mut lines, scene.job) && !view.above().is_empty() {
+    if !text::keep_own(&mut lines, scene.job) && !view.above.is_empty() {
         return None;
     }
     let in_log = (*scene.exit == Exit::Unknown)
@@ -106,7 +106,7 @@ fn choose(
         LogEvidence::Proven(finding) => Some(finding),
         _ => None,
     };
-    if !view.above().is_empty() && !tail.is_enough(&found, proven) {
+    if !view.above.is_empty() && !tail.is_enough(&found, proven) {
         return None;
     }
     Some(match (judgement, told) {
@@ -149,7 +149,6 @@ mod tests {
             pid: Some(42),
             exit: &exit,
             log: Some(("log", log)),
-            redactor: None,
             kernel: ("", &[]),
         };
         let cause = explain(&scene).cause;
@@ -302,7 +301,6 @@ mod tests {
                 pid: Some(pid),
                 exit: &exit,
                 log: Some(("log", &log)),
-                redactor: None,
                 kernel: ("kernel", &kernel),
             };
             let explanation = explain(&scene);

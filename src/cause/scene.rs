@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::redact::Redactor;
 use crate::report::{Cause, Evidence, Exit};
 
 /// Everything that is known about a death.
@@ -14,8 +13,6 @@ pub struct Scene<'a> {
     pub exit: &'a Exit,
     /// Name of the log, and its end.
     pub log: Option<(&'a str, &'a str)>,
-    /// Takes the secrets out of what is read of the log; `None` if it has none.
-    pub redactor: Option<&'a Redactor>,
     /// Name of the kernel log, and its messages about this life of the service.
     pub kernel: (&'a str, &'a [KernelMessage]),
 }

@@ -93,7 +93,7 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
         .unwrap_or(Path::new(""))
         .to_string_lossy();
     // A cause quotes parts of lines, and what is left of a secret is no longer known as one.
-    let redactor = Redactor::default();
+    let log = log.map(|(name, text)| (name, Redactor::default().lines(&text).into_owned()));
     let explanation = cause::explain(&Scene {
         job: &args.job,
         pid: args.pid,
@@ -101,7 +101,6 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
         log: log
             .as_ref()
             .map(|(name, text)| (name.as_ref(), text.as_str())),
-        redactor: Some(&redactor),
         kernel: (&kernel_name, &kernel),
     });
     let cause = &explanation.cause;

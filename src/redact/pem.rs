@@ -19,7 +19,7 @@ const WIDTHS: [usize; 3] = [64, 70, 76];
 /// Maximum number of rows between a first line and a key's text: `Proc-Type:`, `Comment:`.
 const HEADERS: usize = 6;
 /// Maximum length of a key's text, in bytes: an RSA key of 16,384 bits has 12 KiB.
-pub const LONGEST: usize = 32 * 1024;
+const LONGEST: usize = 32 * 1024;
 
 /// Returns the parts of private keys, a range for each row, in order.
 pub fn bodies(text: &[u8]) -> Vec<Range<usize>> {

@@ -24,7 +24,6 @@ fn what_of(found: &[Finding], last: Option<Finding>, log: &str, exit: &Exit) -> 
         pid: Some(42),
         exit,
         log: None,
-        redactor: None,
         kernel: ("", &[]),
     };
     let lines = text::read(log);

@@ -9,7 +9,6 @@ fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
         pid: Some(42),
         exit,
         log: None,
-        redactor: None,
         kernel: ("", &[]),
     };
     let lines = text::read(log);

@@ -151,7 +151,6 @@ mod tests {
             pid: Some(42),
             exit: &Exit::Code(1),
             log: None,
-            redactor: None,
             kernel: ("", &[]),
         };
         let lines = text::read(log);
