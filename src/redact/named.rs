@@ -293,11 +293,6 @@ impl NamedValue<'_> {
 
     /// Reads one value, or several in brackets.
     fn values(&self, found: &mut Vec<Range<usize>>) -> Option<usize> {
-        // Most values of such names need no closer look.
-        let is_drawn = matches!(self.says, Says::Perhaps | Says::KeyNumber) && !self.is_in_query();
-        if is_drawn && is_plain(self.window(self.at).get(self.at..)?) {
-            return None;
-        }
         let rest = self.text.get(self.at..).unwrap_or_default();
         if rest.starts_with(b"[") && !rest.starts_with(super::REDACTED.as_bytes()) {
             return self.list(found);
@@ -306,6 +301,11 @@ impl NamedValue<'_> {
             && let Some(lines) = block(self.text, self.at)
         {
             return Some(add(lines, found));
+        }
+        // Most other values of such names need no closer look.
+        let is_drawn = matches!(self.says, Says::Perhaps | Says::KeyNumber) && !self.is_in_query();
+        if is_drawn && is_plain(self.window(self.at).get(self.at..)?) {
+            return None;
         }
         let extent = if self.goes_to_the_end_of_its_line() {
             line

@@ -38,6 +38,11 @@ const SHAPES: &[(&str, &str)] = &[
     ),
     ("sent Bearer cAn4ry0123456789abc", "sent Bearer [redacted]"),
     ("X-Api-Key: cAn4ry", "X-Api-Key: [redacted]"),
+    (
+        "ssh_key: |\n    # this key belongs to the deployment user of the web shop and is rotated each \
+         month by the team\n    cAn4ry",
+        "ssh_key: |\n    [redacted]",
+    ),
     ("Cookie: sid=cAn4ry; theme=dark", "Cookie: sid=[redacted]"),
     (
         "set-cookie: sid=cAn4ry; Path=/; HttpOnly",

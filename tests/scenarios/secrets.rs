@@ -242,6 +242,27 @@ fn no_part_of_a_long_secret_is_left_in_a_cause_or_at_the_beginning_of_a_log() {
 }
 
 #[test]
+fn a_secret_that_begins_far_above_the_end_of_a_log_is_in_no_cause() {
+    let machine = Harness::new();
+    let log = machine.path("web.log");
+    let list = "- words of the secret here\n".repeat(5000);
+    for text in [
+        format!(
+            "secret: |\n{}    ERROR cAn4ry and3 more\n",
+            "    ab\n".repeat(25_000)
+        ),
+        format!("passwords:\n{list}- fatal error: cAn4ry failed\n"),
+    ] {
+        fs::write(&log, text).unwrap();
+        let mut explain = Command::new(harness::binary());
+        let explain = explain.arg("explain").arg("--log").arg(&log);
+        let said = explain.args(["--exit", "1"]).output().unwrap().stdout;
+        assert!(said.starts_with(b"exit code 1"), "{said:?}");
+        assert_clean("explain", &String::from_utf8_lossy(&said));
+    }
+}
+
+#[test]
 fn secrets_in_logs_config_environment_and_command_lines_come_out_nowhere() {
     let machine = Harness::new();
     let syslog = SystemLog::of(&machine);
