@@ -2,7 +2,7 @@
 //!
 //! | bound | |
 //! |---|---|
-//! | age of what is delivered, or a dead letter | 30 days; one goes a minute |
+//! | age of what is delivered, or a dead letter | 30 days; one goes at each look |
 //! | entries | 10,000 |
 //! | what they and `state/groups` take on the disk | 256 MiB |
 //! | what is kept free of the disk | 5 % |
