@@ -7,6 +7,7 @@ use crate::catch::verdict::Judgement;
 use crate::cause::fingerprint::fingerprint;
 use crate::cause::{self, Explanation, KernelMessage, Scene};
 use crate::collectors::log::{Deep, DeepTail};
+use crate::collectors::output;
 use crate::host::Host;
 use crate::redact::Redactor;
 use crate::report::{
@@ -99,8 +100,8 @@ fn of_the_logs(
         .iter()
         .filter(|section| section.kind == CollectorKind::OUTPUT && section.status == Status::Ok);
     let kept = kept.map(|section| {
-        let text = redactor.lines(&section.text);
-        explain(Some((&section.collector, &text)))
+        let said = output::said(&section.text);
+        explain(Some((&section.collector, &redactor.lines(&said))))
     });
     let each = logs
         .iter()

@@ -161,6 +161,16 @@ fn read(stream: &Stream, held: Option<&File>, most: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Returns what the command said, of a section's text: without the lines that name its streams.
+pub fn said(text: &str) -> String {
+    let is_name = |line: &str| line.starts_with("[standard ") && line.ends_with(']');
+    let lines = text.lines();
+    let said: Vec<&str> = lines
+        .map(|line| if is_name(line) { "" } else { line })
+        .collect();
+    said.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

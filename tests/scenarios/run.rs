@@ -394,6 +394,15 @@ fn the_cause_is_read_from_output_that_is_not_logged() {
 }
 
 #[test]
+fn the_name_of_a_stream_is_none_of_the_commands_words() {
+    let machine = Harness::new();
+    output(&machine, "echo listening on 80; echo disk full >&2; exit 4");
+    let report = machine.only_report();
+    assert!(kept(&report).contains("[standard error]"), "{report:?}");
+    assert!(!report.cause.line.contains("[standard"), "{report:?}");
+}
+
+#[test]
 fn much_output_is_passed_on_whole_however_slow_the_reader_is() {
     let machine = Harness::new();
     let mut child = run(&machine, &["sh", "-c", "seq 1 2000000; exit 1"])
