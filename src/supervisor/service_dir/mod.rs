@@ -5,7 +5,7 @@ pub mod script;
 pub mod setup;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -98,7 +98,7 @@ pub fn account(
 
 /// A supervisor's status of a service, as it stands in a file.
 #[derive(Default)]
-pub struct Status {
+pub struct StatusFile {
     pub bytes: Vec<u8>,
     /// When it was written.
     pub written: Option<Timestamp>,
@@ -114,7 +114,7 @@ const AT_ONCE: Duration = Duration::from_millis(200);
 /// stamp, `changed` the latest one at which the service itself has changed: a status that was
 /// written later was so by a command.
 pub fn condition(
-    status: &Status,
+    status: &StatusFile,
     (is_up, is_wanted): (Option<bool>, Option<bool>),
     (since, changed): (Option<Timestamp>, Option<Timestamp>),
     by: &'static str,
@@ -149,19 +149,17 @@ pub fn stamp(bytes: &[u8], ahead: u64) -> Option<Timestamp> {
 
 /// Reads the supervisor's status of the service that has ended so; empty if there is none. The
 /// service is where its hook ran, or else where its supervisor keeps services.
-pub fn status_of(stop: &Stop, by: &dyn Supervise, host: &Host) -> Status {
+pub fn status_of(stop: &Stop, by: &dyn Supervise, host: &Host) -> StatusFile {
     let told = || trusted(Path::new(stop.directory.as_ref()?), host);
     let kept = || {
         services::check_name(&stop.job).ok()?;
         Some(by.file_of(&stop.job, host)?.parent()?.to_owned())
     };
     let read = |dir: PathBuf| {
-        let mut file = open_regular_in_ours(&host.path(dir.join(STATUS))).ok()?;
+        let file = open_regular_in_ours(&host.path(dir.join(STATUS))).ok()?;
         let written = file.metadata().ok()?.modified().ok();
-        let mut bytes = Vec::new();
-        (&mut file).take(MAX_SCRIPT).read_to_end(&mut bytes).ok()?;
-        Some(Status {
-            bytes,
+        Some(StatusFile {
+            bytes: bytes_of(file)?,
             written: written.map(Timestamp::new),
         })
     };
@@ -281,11 +279,11 @@ pub fn logs(dir: &Path, host: &Host) -> Vec<String> {
 
 /// Reads a file of a service's directory.
 pub fn read(path: &Path) -> Option<Vec<u8>> {
+    open_regular_in_ours(path).ok().and_then(bytes_of)
+}
+
+fn bytes_of(file: File) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    open_regular_in_ours(path)
-        .ok()?
-        .take(MAX_SCRIPT)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    file.take(MAX_SCRIPT).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
