@@ -74,8 +74,7 @@ pub fn trace(job: &str, places: &Places) -> Option<Trace> {
             user: None,
             job: job.to_owned(),
         };
-        let id = spool.chronicle(&of).ok()?.latest_id()?.clone();
-        Some(spool.brief(spool.find(&id)?, &id).ok()?.stop)
+        spool.latest_stop(&of)
     };
     // No deliverer may have looked since.
     let just_died = || {

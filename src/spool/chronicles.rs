@@ -13,7 +13,7 @@ use super::{Spool, list};
 use crate::draft;
 use crate::names;
 use crate::past::Chronicle;
-use crate::report::{Past, ReportId};
+use crate::report::{Past, ReportId, Stop};
 
 /// Maximum number of jobs that are remembered.
 const MAX_JOBS: usize = 1000;
@@ -41,6 +41,12 @@ impl Spool {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Chronicle::default()),
             other => Ok(other?.unwrap_or_default()),
         }
+    }
+
+    /// Returns the job's latest death that is remembered, if its report is still in the spool.
+    pub fn latest_stop(&self, of: &Chronicled) -> Option<Stop> {
+        let id = self.chronicle(of).ok()?.latest_id()?.clone();
+        Some(self.brief(self.find(&id)?, &id).ok()?.stop)
     }
 
     /// Keeps what is remembered of this job. The caller holds a lock.

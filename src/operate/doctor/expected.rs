@@ -79,11 +79,8 @@ fn failed_since(subject: &Subject, service: &Expected) -> Option<Stop> {
         job: service.job.clone(),
     };
     let users = [None].into_iter().chain(subject.uid.map(Some));
-    let died = |user| {
-        let id = spool.chronicle(&of(user)).ok()?.latest_id()?.clone();
-        Some(spool.brief(spool.find(&id)?, &id).ok()?.stop)
-    };
-    let latest = users.filter_map(died).max_by_key(|stop| stop.stopped_at)?;
+    let died = users.filter_map(|user| spool.latest_stop(&of(user)));
+    let latest = died.max_by_key(|stop| stop.stopped_at)?;
     let is_since = latest.instance == service.instance && latest.stopped_at > service.since();
     is_since.then_some(latest)
 }
