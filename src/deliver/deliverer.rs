@@ -25,7 +25,7 @@ pub struct Deliverer<'a> {
 pub struct Looks<'a> {
     pub later: Duration,
     /// Prints a line for the person who started the deliverer.
-    pub print: &'a (dyn Fn(&str) + Sync),
+    print: &'a (dyn Fn(&str) + Sync),
     /// When supervisors were last asked for ends that no hook has seen, in seconds since the boot;
     /// 0 if they were not.
     pub asked_for_unseen: AtomicU64,
@@ -43,6 +43,11 @@ impl<'a> Looks<'a> {
             signs: Signs::new(places),
             has_failed: AtomicBool::new(false),
         }
+    }
+
+    /// Prints a line for the person who started the deliverer.
+    pub fn say(&self, line: &str) {
+        (self.print)(&one_line(line, 1000));
     }
 }
 
@@ -91,7 +96,7 @@ impl<'a> Deliverer<'a> {
 
     /// Prints a line for the person who started the deliverer.
     pub fn say(&self, line: &str) {
-        (self.looks.print)(&one_line(line, 1000));
+        self.looks.say(line);
     }
 }
 

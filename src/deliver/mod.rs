@@ -57,7 +57,6 @@ use crate::catch::nudge;
 use crate::clock::Now;
 use crate::config::EX_CONFIG;
 use crate::places::Places;
-use crate::render::one_line;
 use crate::sinks::exec;
 use crate::spool::{Lock, Place, Spool, TakeOver};
 pub(crate) use deliverer::sink_lock;
@@ -160,7 +159,7 @@ fn stay(places: &Places, looks: &Looks, items: &mut Items) -> Result<()> {
         }
         thread::sleep(PAUSE);
         if let Err(why) = look(places, looks, items) {
-            (looks.print)(&one_line(&format!("{why:#}"), 1000));
+            looks.say(&format!("{why:#}"));
         }
     }
 }
@@ -214,7 +213,7 @@ fn watch(places: &Places, looks: &Looks) -> ! {
                 // Reuses what the last look has read.
                 let mut items: Items = unpoisoned(&idle).pop().unwrap_or_default();
                 if let Err(why) = look(places, looks, &mut items) {
-                    (looks.print)(&one_line(&format!("{why:#}"), 1000));
+                    looks.say(&format!("{why:#}"));
                 }
                 unpoisoned(&idle).push(items);
             };
