@@ -68,7 +68,7 @@ pub fn null() -> Option<OwnedFd> {
 pub fn nothing() -> io::Result<Stdio> {
     match null() {
         Some(null) => Ok(null.into()),
-        // Its other end is closed. Who reads it finds the end, who writes it an error.
+        // Its other end is closed: a reader finds the end, and a writer an error.
         None => Ok(io::pipe()?.0.into()),
     }
 }

@@ -373,7 +373,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| while reader.read(&mut [0; 4096]).unwrap() > 0 {});
             scope.spawn(move || while theirs.write_all(&[0; 8192]).is_ok() {});
-            // What it returns goes, and with it the pipes of both.
+            // The rest that it returns is dropped, and with it the pipes of both.
             assert!(relay.flush().is_some());
         });
     }

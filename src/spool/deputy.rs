@@ -1,6 +1,6 @@
 //! The deputy: a spool in memory that stands in while the spool's disk is read-only, as after
-//! `errors=remount-ro`. What hooks keep in memory is told from there, and so is what waits on the
-//! disk.
+//! `errors=remount-ro`. People are told from there of the reports that hooks keep in memory, and of
+//! those that wait on the disk.
 //!
 //! It begins with a copy of all that the spool remembers, so that nobody is told anything twice.
 //! The reports on the disk are not copied: the deputy looks through to them. Where one of them has
@@ -192,7 +192,7 @@ impl Spool {
             self.put_back(&deputy.remembered(name), &self.remembered(name))?;
             forget_others(&deputy.remembered(name), &self.remembered(name))?;
         }
-        // What was done with a report comes before the report.
+        // The word on what was done with a report comes before the report.
         for name in list(&deputy.dir.join("state"))? {
             if ReportId::parse(&name).is_ok() || name.starts_with("user-") {
                 self.put_back(&deputy.remembered(&name), &self.remembered(&name))?;
@@ -265,8 +265,8 @@ fn forget_others(from: &Path, to: &Path) -> io::Result<()> {
     sync_dir(to)
 }
 
-/// Copies a file, or a directory with all files in it. What a failing disk does not give out is
-/// left out: a message too many is better than none.
+/// Copies a file, or a directory with all files in it. It leaves out what a failing disk does not
+/// give out: a message too many is better than none.
 fn copy(from: &Path, to: &Path, room: &mut u64) -> io::Result<()> {
     if is_dir(from) {
         take(room, 0)?;

@@ -8,8 +8,9 @@
 //! | what is kept free of the disk | 5 % |
 //!
 //! Nothing tells a clock that leaps ahead from time that has passed. So only one report goes by age
-//! at each round, and whoever sets the clock right finds the history there. That keeps up with any
-//! spool: of one with 10,000 reports in 30 days, one goes in four minutes.
+//! at each look, and whoever sets the clock right soon finds most of the history there. With a look
+//! a minute that keeps up with any spool: of 10,000 reports in 30 days, one grows old in four
+//! minutes.
 //!
 //! A deputy, which is in memory, holds a tenth and a sixteenth of it.
 //!

@@ -108,7 +108,7 @@ impl Spool {
                     continue;
                 };
                 match id {
-                    // What is on the disk behind a deputy takes no room, and stays.
+                    // A report on the disk behind a deputy takes no room, and stays.
                     Some(id) if self.shows(&id) => {}
                     Some(id) if found.is_file() => {
                         keep_private(&entry.path(), found.mode());

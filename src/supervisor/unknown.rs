@@ -31,7 +31,7 @@ impl Supervise for NoSupervisor {
     fn examine(&self, subject: &Subject, checks: &mut Vec<Check>) -> Observed {
         let text = format!("nobody here is known to run {}", subject.service);
         let check = Check::unknown("hooks", Concerns::Catching, text);
-        // What is to run by the clock is a command.
+        // A job that is to run by the clock is a command.
         let by = if subject.loaded.job.expect.is_some() {
             "run"
         } else {

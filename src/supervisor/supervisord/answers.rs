@@ -39,7 +39,7 @@ fn status_after(end: Timestamp, now: Now, host: &Host) -> Option<String> {
             && it.asked.wall > end
             && now.monotonic.saturating_sub(it.asked.monotonic) < RECENT
     };
-    // Who asks meanwhile waits for the same answer.
+    // Another thread that asks meanwhile waits for the same answer.
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(answer) = last.as_ref().filter(|it| is_of_now(it)) {
         return answer.said.clone();
