@@ -62,6 +62,20 @@ impl Machine {
         self.0.settle();
     }
 
+    fn comes_up_and_is_stopped(&self) {
+        for hook in ["pre-start", "pre-stop", "post-stop"] {
+            self.hook(hook);
+        }
+        self.0.settle();
+    }
+
+    /// Replaces the first `from` in the config of the sinks.
+    fn replace_in_config(&self, from: &str, to: &str) {
+        let file = self.0.config.join("lastwords.toml");
+        let config = fs::read_to_string(&file).unwrap();
+        fs::write(file, config.replacen(from, to, 1)).unwrap();
+    }
+
     /// Looks as if it were `minutes` later. Returns the titles of the messages that were sent.
     fn look(&self, minutes: u32) -> Vec<String> {
         let before = self.told("told").len();
@@ -113,11 +127,9 @@ fn a_supervisor_that_gives_up_is_news_at_once_though_its_crash_is_only_counted()
 #[test]
 fn a_service_that_goes_down_while_its_message_is_sent_is_told_after_it() {
     let machine = Machine::new();
-    let file = machine.0.config.join("lastwords.toml");
-    let config = fs::read_to_string(&file).unwrap();
     let said = machine.0.path("said");
-    let goes_down = format!("; echo web stop/waiting >{}'''", said.display());
-    fs::write(file, config.replacen("''']", &format!("{goes_down}]"), 1)).unwrap();
+    let goes_down = format!("; echo web stop/waiting >{}''']", said.display());
+    machine.replace_in_config("''']", &goes_down);
     machine.crash();
     let crashed = format!("web crashed: {CRASHED}");
     let down = "web is down: nothing restarts it (no respawn), after exit code 1";
@@ -169,10 +181,7 @@ fn a_service_that_came_back_between_two_looks_and_was_then_stopped_is_not_down()
     let machine = Machine::new();
     machine.init_says("stop/waiting");
     machine.crash();
-    machine.hook("pre-start");
-    machine.hook("pre-stop");
-    machine.hook("post-stop");
-    machine.0.settle();
+    machine.comes_up_and_is_stopped();
     let titles = machine.look(61);
     assert!(titles.is_empty(), "{titles:?}");
     // The next crash is news again.
@@ -188,17 +197,11 @@ fn a_service_that_came_back_between_two_looks_and_was_then_stopped_is_not_down()
 #[test]
 fn a_message_that_comes_late_says_that_the_service_was_stopped_meanwhile() {
     let machine = Machine::new();
-    let file = machine.0.config.join("lastwords.toml");
-    let config = fs::read_to_string(&file).unwrap();
     let gone = machine.0.path("gone");
-    let fails = format!("'''[ -e {} ] || exit 1; ", gone.display());
-    fs::write(&file, config.replacen("'''", &fails, 1)).unwrap();
+    machine.replace_in_config("'''", &format!("'''[ -e {} ] || exit 1; ", gone.display()));
     machine.init_says("stop/waiting");
     machine.crash();
-    machine.hook("pre-start");
-    machine.hook("pre-stop");
-    machine.hook("post-stop");
-    machine.0.settle();
+    machine.comes_up_and_is_stopped();
     fs::write(gone, "").unwrap();
     machine.look(1);
     assert_eq!(machine.told("told"), [format!("web crashed: {CRASHED}")]);
@@ -277,10 +280,7 @@ fn doctor_says_that_a_service_is_down() {
         "{said}"
     );
     // Nobody has looked since.
-    machine.hook("pre-start");
-    machine.hook("pre-stop");
-    machine.hook("post-stop");
-    machine.0.settle();
+    machine.comes_up_and_is_stopped();
     assert!(!doctor().contains(" is down"), "{}", doctor());
 }
 
