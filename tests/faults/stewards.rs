@@ -82,8 +82,26 @@ impl Deliverer {
     }
 }
 
-/// Returns the processes of this user that lastwords runs for it.
-fn processes_of(uid: u32, verb: &str) -> Vec<Pid> {
+/// Starts deliverers until one is at work beside processes of this user, and stops these.
+fn stop_at_work(place: &Neighbourhood, verb: &str) -> (Deliverer, Vec<Pid>) {
+    wait_for_some("what runs for the user", || {
+        plant(&taken(place, 1, "1000"), &marker());
+        let mut deliverer = Deliverer::start(place);
+        // They are soon done, and a busy machine may show none of them.
+        while deliverer.child.try_wait().unwrap().is_none() {
+            let pids = processes_of(place, UID, verb);
+            let stop = |pid: &Pid| kill_process(*pid, Signal::STOP).is_ok();
+            if !pids.is_empty() && pids.iter().all(stop) {
+                return Some((deliverer, pids));
+            }
+        }
+        None
+    })
+}
+
+/// Returns the processes of this user that lastwords runs for it in this place.
+fn processes_of(place: &Neighbourhood, uid: u32, verb: &str) -> Vec<Pid> {
+    let spool = place.machine.spool.as_os_str().as_encoded_bytes();
     let pids = names_in(Path::new("/proc")).into_iter();
     let is_one = |pid: &String| {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
@@ -93,10 +111,9 @@ fn processes_of(uid: u32, verb: &str) -> Vec<Pid> {
             .find(|line| line.starts_with("Uid:"))
             .unwrap_or("")
             .split('\t');
-        words.nth(1) == Some(&uid.to_string())
-            && read("cmdline")
-                .split(|byte| *byte == 0)
-                .any(|word| word == verb.as_bytes())
+        let argv = read("cmdline");
+        let says = |said: &[u8]| argv.split(|byte| *byte == 0).any(|word| word == said);
+        words.nth(1) == Some(&uid.to_string()) && says(verb.as_bytes()) && says(spool)
     };
     pids.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
         .filter(is_one)
@@ -235,13 +252,7 @@ mod as_root {
         for verb in ["steward", "adopt"] {
             let (place, _) = crashed();
             place.crash_as(OTHER_UID, "other", || {});
-            plant(&taken(&place, 1, "1000"), &marker());
-            let deliverer = Deliverer::start(&place);
-            let stopped = wait_for_some("what runs for the user", || {
-                let pids = processes_of(UID, verb);
-                let stop = |pid: &Pid| kill_process(*pid, Signal::STOP).is_ok();
-                (!pids.is_empty() && pids.iter().all(stop)).then_some(pids)
-            });
+            let (deliverer, stopped) = stop_at_work(&place, verb);
             for pid in stopped.iter().filter(|_| verb == "adopt") {
                 was_never_the_users(*pid);
             }
@@ -251,7 +262,7 @@ mod as_root {
             let told = deliverer.began.elapsed();
             let (_, took) = deliverer.end();
             wait_for("the end of what was stopped", || {
-                processes_of(UID, verb).is_empty()
+                processes_of(&place, UID, verb).is_empty()
             });
             drop(stopped);
             tell(
@@ -315,15 +326,7 @@ mod as_root {
             for _ in 0..3 {
                 Deliverer::start(&place).end();
             }
-            let stewards = || {
-                let of_this_place = |pid: &Pid| {
-                    let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_pid()));
-                    let spool = place.machine.spool.to_str().unwrap();
-                    String::from_utf8_lossy(&command.unwrap_or_default()).contains(spool)
-                };
-                let all = processes_of(UID, "steward").into_iter();
-                all.filter(of_this_place).count()
-            };
+            let stewards = || processes_of(&place, UID, "steward").len();
             assert_eq!(stewards(), 1);
             // This ends the file system's answers, though it is too busy to go.
             let _ = unmount(place.inbox(UID), UnmountFlags::FORCE);
@@ -337,12 +340,10 @@ mod as_root {
     #[test]
     fn a_steward_has_its_users_rights_and_none_of_roots() {
         let (place, _) = crashed();
-        plant(&taken(&place, 1, "1000"), &marker());
-        let deliverer = Deliverer::start(&place);
-        let pid = wait_for_some("the steward", || {
-            let pid = processes_of(UID, "steward").into_iter().next()?;
-            kill_process(pid, Signal::STOP).ok().map(|()| pid)
-        });
+        let (deliverer, stopped) = stop_at_work(&place, "steward");
+        let [pid] = stopped[..] else {
+            panic!("several at work: {stopped:?}");
+        };
         let proc = format!("/proc/{}", pid.as_raw_pid());
         let status = fs::read_to_string(format!("{proc}/status")).unwrap();
         for line in [
