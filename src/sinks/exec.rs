@@ -24,13 +24,14 @@
 //! A program with a `user` has limits: 2 GiB of memory, 10 min of CPU time, 1 GiB a file, 1,024
 //! open files.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, geteuid, test_kill_process};
 use serde::Deserialize;
@@ -123,7 +124,7 @@ impl ExecSink {
         look: &mut dyn FnMut(Pid),
     ) -> Result<ProgramOutcome> {
         let user = plugin::user(self.user.as_deref(), host)?;
-        let directory = report_directory(report, user.as_ref())?;
+        let made = report_directory(report, user.as_ref())?;
         let stdin = input(report, &self.settings.json()).to_string();
         let run = Run {
             command: &self.command,
@@ -133,7 +134,7 @@ impl ExecSink {
                 may_gain: true,
             }),
             stdin: stdin.as_bytes(),
-            env: &[("LASTWORDS_REPORT_DIR", directory.path().as_os_str())],
+            env: &[("LASTWORDS_REPORT_DIR", made.directory.path().as_os_str())],
             timeout: self.timeout,
             max_bytes: MAX_STDOUT,
         };
@@ -176,7 +177,8 @@ fn input(report: &Report, settings: &Value) -> Value {
     json!({ "protocol": plugin::PROTOCOL, "report": report, "settings": settings })
 }
 
-/// Removes the directories that killed processes left.
+/// Removes the directories that killed processes left. A process that a container hides lives if it
+/// holds its directory's lock.
 pub fn sweep() {
     for entry in PLACES
         .iter()
@@ -190,12 +192,14 @@ pub fn sweep() {
                 .metadata()
                 .is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw())
         };
+        let is_free = || locked(&entry.path()).is_ok();
         if entry
             .file_name()
             .to_str()
             .and_then(maker)
             .is_some_and(is_gone)
             && is_ours()
+            && is_free()
         {
             let _ = fs::remove_dir_all(entry.path());
         }
@@ -209,10 +213,32 @@ fn maker(name: &str) -> Option<Pid> {
         .and_then(|(pid, _)| Pid::from_raw(pid.parse().ok()?))
 }
 
+/// Opens a directory of ours and takes its lock, which lasts as long as this process.
+fn locked(directory: &Path) -> Result<File, TryLockError> {
+    let directory = OpenOptions::new()
+        .read(true)
+        .custom_flags(
+            OFlags::DIRECTORY
+                .union(OFlags::NOFOLLOW)
+                .bits()
+                .cast_signed(),
+        )
+        .open(directory)
+        .map_err(TryLockError::Error)?;
+    directory.try_lock()?;
+    Ok(directory)
+}
+
+/// A directory with a report in it. Dropping it removes it.
+struct ReportDirectory {
+    directory: TempDir,
+    /// Tells those who do not see this process that it lives.
+    _lock: Option<File>,
+}
+
 /// Makes a directory with the report in it, which only we or this user can read. The directory
 /// stays ours: its name is known to the program alone, and the program cannot put anything into it.
-/// Dropping it removes it.
-fn report_directory(report: &Report, user: Option<&Identity>) -> Result<TempDir> {
+fn report_directory(report: &Report, user: Option<&Identity>) -> Result<ReportDirectory> {
     let mut builder = tempfile::Builder::new();
     let prefix = format!("{PREFIX}{}-", std::process::id());
     builder
@@ -229,10 +255,15 @@ fn report_directory(report: &Report, user: Option<&Identity>) -> Result<TempDir>
     let directory = made.with_context(|| {
         format!("cannot make a directory for the report in {first} or {second}")
     })?;
+    // Not every file system locks a directory.
+    let lock = locked(directory.path()).ok();
     let write = |name: &str, text: &[u8]| write_new(&directory.path().join(name), text, user);
     write("report.json", &serde_json::to_vec_pretty(report)?)?;
     write("report.txt", render::text(report).as_bytes())?;
-    Ok(directory)
+    Ok(ReportDirectory {
+        directory,
+        _lock: lock,
+    })
 }
 
 fn write_new(path: &Path, text: &[u8], user: Option<&Identity>) -> Result<()> {
@@ -289,9 +320,11 @@ mod tests {
                 .tempdir_in("/tmp")
                 .unwrap()
         };
-        let (left, in_use) = (dir(dead.id()), dir(std::process::id()));
+        let (left, in_use, hidden) = (dir(dead.id()), dir(std::process::id()), dir(dead.id()));
+        let lock = locked(hidden.path()).unwrap();
         sweep();
-        assert!(!left.path().exists() && in_use.path().exists());
+        assert!(!left.path().exists() && in_use.path().exists() && hidden.path().exists());
+        drop(lock);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::support::harness::{self, Harness, names_in, reports_in};
 
 /// The sink. It adds a line to a file for each report that it takes.
 const SINK: &str = r#"#!/bin/sh
+test -s "$LASTWORDS_REPORT_DIR/report.json" || exit 1
 line=$(sed -n 's/^  "id": "\(.*\)",$/\1/p; s/^    "job": "\(.*\)",$/\1/p' "$LASTWORDS_REPORT_DIR/report.json" | tr '\n' ' ')
 echo "$line" >>FILE
 "#;
