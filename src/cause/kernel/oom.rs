@@ -248,8 +248,8 @@ fn is_ours(kill: &Kill, scene: &Scene, child: Option<u32>) -> bool {
     by_kill && (is_handed_on || kill.of_a_group) && is_cgroup_of(scene.job, cgroup)
 }
 
-/// Returns true if this is the job's own cgroup or one below it: `/system.slice/web.service`,
-/// `/…/web`.
+/// Returns true if this is the job's own cgroup: `/system.slice/web.service` and those below it, or
+/// `/web`. Who made `/…/web`, and for what, nothing tells.
 pub fn is_cgroup_of(job: &str, cgroup: &str) -> bool {
     let job = job.rsplit('/').next().unwrap_or_default();
     let unit = |part: &str| {
@@ -257,7 +257,7 @@ pub fn is_cgroup_of(job: &str, cgroup: &str) -> bool {
             .or_else(|| part.strip_suffix(".scope"))
             == Some(job)
     };
-    !job.is_empty() && (cgroup.split('/').any(unit) || cgroup.rsplit('/').next() == Some(job))
+    !job.is_empty() && (cgroup.split('/').any(unit) || cgroup.trim_start_matches('/') == job)
 }
 
 impl Kill<'_> {
