@@ -52,6 +52,10 @@ pub enum Ending {
         main: MainExit,
         /// A stop, and it alone, runs our pre-stop.
         pre_stop_tells: bool,
+        /// How long a stop takes before it may end in SIGKILL, in milliseconds; `None` if none
+        /// does.
+        #[serde(default)]
+        kills_after_ms: Option<u64>,
         why: String,
     },
     /// systemd: the main process ended so, and systemd knows why.

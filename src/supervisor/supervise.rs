@@ -222,6 +222,11 @@ pub trait Supervise: Sync {
         None
     }
 
+    /// Returns the command that starts a service which is down.
+    fn start(&self, service: &str, host: &Host) -> Option<String> {
+        self.restart(service, host)
+    }
+
     /// Returns the step that starts the deliverer, or starts it again.
     fn start_deliverer(&self, service: &str, by_systemd: bool) -> String {
         if by_systemd {

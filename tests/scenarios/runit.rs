@@ -114,6 +114,7 @@ fn s6_hook(machine: &Harness, dir: &Path, name: &str, args: &[&str]) {
 fn a_kill_of_a_service_that_s6_no_longer_wants_up_is_the_end_of_its_stop() {
     let machine = Harness::new();
     let wanted = s6_dir(&machine, "etc/s6/web", true);
+    fs::write(wanted.join("timeout-kill"), "1\n").unwrap();
     s6_hook(&machine, &wanted, "pre-start", &[]);
     let stopped = s6_dir(&machine, "etc/s6/web", false);
     s6_hook(&machine, &stopped, "post-stop", &["256", "9"]);
@@ -128,6 +129,77 @@ fn a_kill_of_a_service_that_s6_no_longer_wants_up_is_the_end_of_its_stop() {
     reports.retain(|report| report.kind == Kind::Crash);
     assert_eq!(reports.len(), 1, "{reports:#?}");
     assert_eq!(reports[0].verdict, Verdict::Crashed);
+}
+
+/// So it ends by a crash after `s6-svc -o`, too.
+#[test]
+fn a_kill_that_no_stop_of_this_life_can_have_led_to_is_told_as_perhaps_planned() {
+    for timeout in [None, Some("0"), Some("600000")] {
+        let machine = Harness::new();
+        let dir = s6_dir(&machine, "etc/s6/web", true);
+        if let Some(timeout) = timeout {
+            fs::write(dir.join("timeout-kill"), timeout).unwrap();
+        }
+        s6_hook(&machine, &dir, "pre-start", &[]);
+        s6_dir(&machine, "etc/s6/web", false);
+        s6_hook(&machine, &dir, "post-stop", &["256", "9"]);
+        machine.settle();
+        let mut reports = machine.reports();
+        reports.retain(|report| report.kind == Kind::Crash);
+        assert_eq!(reports.len(), 1, "{reports:#?}");
+        assert_eq!(reports[0].verdict, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn an_end_that_was_perhaps_planned_is_no_earlier_crash() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    machine.configure("web", "[collect]\n");
+    let dir = s6_dir(&machine, "etc/s6/web", false);
+    // It had been wanted up, and no longer is: perhaps a stop.
+    s6_dir(&machine, "etc/s6/web", true);
+    s6_hook(&machine, &dir, "pre-start", &[]);
+    s6_dir(&machine, "etc/s6/web", false);
+    s6_hook(&machine, &dir, "post-stop", &["3", "0"]);
+    machine.settle();
+    s6_dir(&machine, "etc/s6/web", true);
+    s6_hook(&machine, &dir, "pre-start", &[]);
+    s6_hook(&machine, &dir, "post-stop", &["3", "0"]);
+    machine.settle();
+    let messages = machine.messages();
+    let [perhaps, crashed] = messages.as_slice() else {
+        panic!("each is news: {messages:#?}")
+    };
+    assert!(
+        perhaps.contains("web ended, perhaps as planned"),
+        "{perhaps}"
+    );
+    assert!(crashed.contains("web crashed: exit code 3"), "{crashed}");
+    assert!(
+        crashed.contains("no earlier crash of web is known"),
+        "{crashed}"
+    );
+}
+
+#[test]
+fn doctor_says_how_to_start_a_service_of_s6s_that_is_down() {
+    let machine = Harness::new();
+    let dir = s6_dir(&machine, "etc/s6/web", true);
+    fs::write(dir.join("run"), "#!/bin/sh\n").unwrap();
+    s6_hook(&machine, &dir, "pre-start", &[]);
+    // s6-supervise has written that it is down, and nothing since.
+    let status = [vec![0; 33], vec![3, 0]].concat();
+    fs::write(dir.join("supervise/status"), status).unwrap();
+    s6_hook(&machine, &dir, "post-stop", &["3", "0"]);
+    machine.settle();
+    let output = machine.command("doctor").arg("web").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let list = format!("`lastwords list --config {} ", machine.config.display());
+    assert!(text.contains(&list), "{text}");
+    let start = "shows why it died; to start it: s6-svc -u /etc/s6/web";
+    assert!(text.contains(start), "{text}");
 }
 
 #[test]

@@ -101,6 +101,7 @@ impl Case<'_> {
             Ending::Unwanted {
                 main,
                 pre_stop_tells,
+                kills_after_ms,
                 why,
             } if self.oom.is_none() && !main.exit.is_fault() => match pre_stop_tells {
                 // However long the stop took.
@@ -110,7 +111,7 @@ impl Case<'_> {
                 // It was to run only once from the start.
                 false if self.marker.once => self.unannounced(),
                 // So ends a stop that takes longer than its supervisor allows.
-                false if main.exit.is_signal("KILL") && !self.marker.unarmed => {
+                false if main.exit.is_signal("KILL") && self.may_be_killed(*kills_after_ms) => {
                     let because = format!("SIGKILL ended it as a stop may, and {why}");
                     (Verdict::Planned, because)
                 }
@@ -188,6 +189,14 @@ impl Case<'_> {
             Exit::Signal { .. } => false,
         };
         is_own && self.announcement().is_none()
+    }
+
+    /// Returns true if a stop that takes so long before it ends in SIGKILL may have begun in this
+    /// life.
+    fn may_be_killed(&self, kills_after_ms: Option<u64>) -> bool {
+        let after = kills_after_ms.map(Duration::from_millis);
+        let uptime = self.marker.uptime(self.now);
+        !self.marker.unarmed && after.is_some_and(|after| after <= uptime)
     }
 
     /// Returns true if a stop during start-up would look like this end. Once a pre-stop has run,

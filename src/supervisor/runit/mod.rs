@@ -13,6 +13,9 @@ use crate::supervisor::account::{Account, Ending, MainExit};
 use crate::supervisor::service_dir::{self, STATUS, Words};
 pub use answers::Runit;
 
+/// `sv force-stop` kills after as long as its caller says.
+const KILLS_AFTER_MS: Option<u64> = Some(0);
+
 const WORDS: Words = Words {
     supervisor: "runsv",
     down: "`sv down`",
@@ -67,6 +70,7 @@ pub fn account(
         main,
         wanted_up(status),
         restarts_tell,
+        KILLS_AFTER_MS,
         &WORDS,
     ))
 }

@@ -1,7 +1,7 @@
 //! s6, as the rest of the program asks it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::Now;
@@ -55,7 +55,9 @@ impl Supervise for S6 {
     }
 
     fn account(&self, input: &HookInput, host: &Host) -> Option<Account> {
-        let account = s6::account(input.args, &service_dir::status())?;
+        let timeout = service_dir::read(Path::new("timeout-kill")).unwrap_or_default();
+        let kills_after_ms = s6::kills_after_ms(&String::from_utf8_lossy(&timeout));
+        let account = s6::account(input.args, &service_dir::status(), kills_after_ms)?;
         Some(Account {
             logs: service_dir::own_logs(input, host),
             directory: service_dir::here(input, host),
@@ -63,17 +65,14 @@ impl Supervise for S6 {
         })
     }
 
-    /// Reads `timeout-kill`, in milliseconds. Without it, or with 0, a stop may take for ever.
     fn allows(&self, job: &str, _: Option<&str>, host: &Host) -> Allowed {
         let run = services::check_name(job)
             .ok()
             .and_then(|()| self.file_of(job, host));
         let file = run.map(|run| run.with_file_name("timeout-kill"));
-        let millis = file.and_then(|file| host.read(file).ok()?.trim().parse().ok());
+        let millis = file.and_then(|file| s6::kills_after_ms(&host.read(file).ok()?));
         Allowed {
-            stop_time: millis
-                .filter(|millis| *millis > 0)
-                .map(Duration::from_millis),
+            stop_time: millis.map(Duration::from_millis),
             ..Allowed::default()
         }
     }
@@ -109,10 +108,16 @@ impl Supervise for S6 {
 
     /// s6 sends a restart as it sends any TERM, so the stop is announced first.
     fn restart(&self, service: &str, host: &Host) -> Option<String> {
-        let run = self.file_of(service, host)?;
-        let dir = run.parent()?.display();
+        let dir = doctor::live(service, self.file_of(service, host)?.parent()?, host);
+        let dir = dir.display();
         Some(format!(
             "lastwords pre-stop --supervisor s6 --job {service} && s6-svc -r {dir}"
         ))
+    }
+
+    /// A restart only sends a signal, which starts nothing.
+    fn start(&self, service: &str, host: &Host) -> Option<String> {
+        let dir = doctor::live(service, self.file_of(service, host)?.parent()?, host);
+        Some(format!("s6-svc -u {}", dir.display()))
     }
 }

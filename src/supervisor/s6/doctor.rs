@@ -30,7 +30,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
 
 /// Returns the directory that s6 works in. s6-rc and s6-overlay copy the one in which the service
 /// is kept.
-fn live(service: &str, source: &Path, host: &Host) -> PathBuf {
+pub fn live(service: &str, source: &Path, host: &Host) -> PathBuf {
     let copy = Path::new("/run/service").join(service);
     let is_supervised = |dir: &Path| host.path(dir.join("supervise")).exists();
     if !is_supervised(source) && is_supervised(&copy) {

@@ -21,8 +21,8 @@ const WORDS: Words = Words {
 };
 
 /// Reads an end from the arguments of `finish` and the status; returns `None` if the arguments are
-/// not s6-supervise's.
-pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
+/// not s6-supervise's. `kills_after_ms` is the service's `timeout-kill`, if it has one.
+pub fn account(args: &[OsString], status: &[u8], kills_after_ms: Option<u64>) -> Option<Account> {
     let [code, signal, ..] = args else {
         return None;
     };
@@ -45,7 +45,20 @@ pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
         pid: None,
         evidence,
     };
-    Some(service_dir::account(main, wanted_up(status), false, &WORDS))
+    let wanted = wanted_up(status);
+    Some(service_dir::account(
+        main,
+        wanted,
+        false,
+        kills_after_ms,
+        &WORDS,
+    ))
+}
+
+/// Reads `timeout-kill`: how long a stop takes before it ends in SIGKILL, in milliseconds. With 0
+/// it may take for ever.
+pub fn kills_after_ms(file: &str) -> Option<u64> {
+    file.trim().parse().ok().filter(|millis| *millis > 0)
 }
 
 /// Returns the wait status and the flags, which are the last bytes of a status. s6 2.11 writes 35
@@ -89,7 +102,8 @@ mod tests {
     }
 
     fn finish(args: &[&str], status: &[u8]) -> Option<Account> {
-        account(&args.iter().map(Into::into).collect::<Vec<_>>(), status)
+        let args: Vec<_> = args.iter().map(Into::into).collect();
+        account(&args, status, None)
     }
 
     #[test]

@@ -54,11 +54,13 @@ pub struct Words {
 }
 
 /// Returns the account of an end. `wanted` is whether the supervisor wants the service up;
-/// `pre_stop_tells` is true if each stop and restart, and nothing else, runs our pre-stop.
+/// `pre_stop_tells` is true if each stop and restart, and nothing else, runs our pre-stop;
+/// `kills_after_ms` is how long a stop takes before it may end in SIGKILL, if one does.
 pub fn account(
     main: MainExit,
     wanted: Option<bool>,
     pre_stop_tells: bool,
+    kills_after_ms: Option<u64>,
     words: &Words,
 ) -> Account {
     let Words {
@@ -71,6 +73,7 @@ pub fn account(
         (Some(false), true) => Ending::Unwanted {
             main,
             pre_stop_tells,
+            kills_after_ms,
             why: format!("{supervisor} no longer wants it up"),
         }
         .into(),
@@ -85,6 +88,7 @@ pub fn account(
         (Some(false), false) => Ending::Unwanted {
             main,
             pre_stop_tells,
+            kills_after_ms,
             why: format!(
                 "{supervisor} no longer wants it up: so it is after {down}, but also after {once} \
                  while it runs, and nothing here tells the two apart"
