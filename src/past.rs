@@ -25,6 +25,8 @@ pub struct PastDeath {
     pub line: String,
     pub at: Timestamp,
     pub uptime_s: Option<f64>,
+    /// True if the end was perhaps planned.
+    pub is_doubtful: bool,
     /// The service's program, and when that file was changed.
     pub program: Option<Changed>,
 }
@@ -39,6 +41,9 @@ pub struct Chronicle {
     /// The fingerprint of the latest death.
     latest: Option<String>,
     program: Option<Changed>,
+    /// The latest end that was perhaps planned. It counts as no death.
+    #[serde(default)]
+    doubtful: Option<Timestamp>,
     /// The number of deaths in each of the latest hours. Hours are numbered from 1970 on.
     #[serde(default)]
     hours: BTreeMap<u64, u64>,
@@ -63,17 +68,21 @@ impl Chronicle {
         for death in deaths {
             let past = self.tell(death);
             self.counted.insert(death.id.clone(), past);
-            self.add(death);
+            if death.is_doubtful {
+                self.doubtful = self.doubtful.max(Some(death.at));
+            } else {
+                self.add(death);
+            }
         }
     }
 
-    /// Returns when the job died last.
+    /// Returns when the job ended last, as planned perhaps.
     pub fn last(&self) -> Option<Timestamp> {
-        let latest = self.causes.get(self.latest.as_ref()?)?;
-        Some(latest.deaths.last)
+        let latest = self.latest.as_ref().and_then(|it| self.causes.get(it));
+        self.doubtful.max(latest.map(|latest| latest.deaths.last))
     }
 
-    /// Returns the id of a report about its latest deaths.
+    /// Returns the id of a report about its latest ends.
     pub fn latest_id(&self) -> Option<&ReportId> {
         self.counted.last_key_value().map(|(id, _)| id)
     }
@@ -207,6 +216,7 @@ mod tests {
             line: format!("Error: {fingerprint}"),
             at,
             uptime_s: Some(60.0),
+            is_doubtful: false,
             program: None,
         }
     }

@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::redact::Redactor;
 use crate::report::{
     Cause, CollectorKind, Confidence, Death, Evidence, Exit, Section, SectionData, Space, Status,
-    Stop,
+    Stop, Verdict,
 };
 
 /// Clues to the cause that no section shows.
@@ -70,6 +70,11 @@ pub fn explain(
         .filter(|evidence| !cause.evidence.contains(evidence))
         .collect();
     cause.evidence.extend(more);
+    if judgement.verdict == Verdict::Unknown {
+        // It may have been planned. A crash that looks like it is news all the same.
+        let perhaps = format!("{} perhaps planned", explanation.fingerprint);
+        explanation.fingerprint = fingerprint(&[&perhaps]);
+    }
     explanation
 }
 

@@ -132,6 +132,7 @@ fn death(report: &Report) -> PastDeath {
         line: report.cause.line.clone(),
         at: report.stop.stopped_at,
         uptime_s: report.stop.uptime_s,
+        is_doubtful: report.verdict == Verdict::Unknown,
         program: program::found(&report.sections),
     }
 }
