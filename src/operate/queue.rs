@@ -237,7 +237,7 @@ impl Waiting {
             Cell::dim(short_id(&self.id, short)),
             Cell::coloured(one_line(&self.service, 80), AnsiColor::Cyan),
             Cell::new(rough_length(now.since(self.since)).unwrap_or_else(|| "0 s".to_owned())),
-            Cell::new(self.sink.clone().unwrap_or_else(|| "?".to_owned())),
+            Cell::new(self.sink.clone().unwrap_or_else(|| "not known".to_owned())),
             Cell::new(ledger.attempts.to_string()),
             next,
             Cell::new(one_line(&why, WHY)),

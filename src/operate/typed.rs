@@ -4,12 +4,13 @@ use crate::places::Places;
 use crate::supervisor::caller::Caller;
 
 /// Verbs of commands that look at the directories.
-const VERBS: [&str; 8] = [
+const VERBS: [&str; 9] = [
     "check",
     "deliver",
     "doctor",
     "list",
     "post-stop",
+    "pre-stop",
     "queue",
     "setup",
     "show",

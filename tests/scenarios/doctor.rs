@@ -10,6 +10,7 @@ use lastwords::{Ledger, Place, Spool};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::flood;
 use crate::support::harness::{Harness, SERVE, SystemLog, names_in, wait_for, without_places};
 use crate::support::stand_in::free_port;
 use crate::support::upstart::{Job, State};
@@ -595,6 +596,45 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
         "1 damaged report file was put aside",
         "remove them",
     );
+}
+
+#[test]
+fn crashes_that_are_only_counted_are_not_said_to_be_taken_and_a_loop_is_shown() {
+    let machine = flood::machine(&["one", "two"]);
+    fs::write(machine.root.join("etc/init/web.conf"), "respawn\n").unwrap();
+    flood::crash(&machine, "web", 3);
+    let doctor = Doctor::ask(&machine);
+    let looping = doctor.about("service");
+    let died = "it has died 2 times since the last message to ";
+    assert!(looping[0].1.starts_with(died), "{looping:?}");
+    let [(_, last)] = doctor.about("last report")[..] else {
+        panic!("{}", doctor.text)
+    };
+    assert!(last.contains(", counted (summary in "), "{last}");
+    assert!(last.ends_with(") for one, two"), "{last}");
+    flood::deliver(&machine, 6);
+    let doctor = Doctor::ask(&machine);
+    let [(_, last)] = doctor.about("last report")[..] else {
+        panic!("{}", doctor.text)
+    };
+    assert!(
+        last.ends_with(", told in another message to one, two"),
+        "{last}"
+    );
+}
+
+#[test]
+fn the_output_that_lastwords_run_keeps_is_a_log() {
+    let machine = Harness::new();
+    let mut run = machine.command("run");
+    let run = run.args(["--job", "backup", "--", "/bin/true"]);
+    assert!(run.status().unwrap().success());
+    machine.settle();
+    let output = machine.command("doctor").arg("backup").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let kept = "`lastwords run` keeps the end of the command's output";
+    assert!(text.contains(kept), "{text}");
+    assert!(!text.contains("no log is collected"), "{text}");
 }
 
 #[test]

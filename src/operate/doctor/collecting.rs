@@ -15,9 +15,11 @@ use crate::kmsg;
 use crate::operate::doctor::ago;
 use crate::operate::secrets;
 use crate::report::{Exit, JournalEnd, Section, SectionData, Status, Stop, Supervisor};
+use crate::supervisor::Supervise;
 use crate::supervisor::account::Account;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::Observed;
+use crate::supervisor::run::LastwordsRun;
 use crate::supervisor::supervise::Subject;
 
 /// Time for the collectors, beside what they themselves ask for.
@@ -91,7 +93,12 @@ pub fn collectors(
     let list: Vec<Box<dyn Collector>> = collect.list();
     let budget = BUDGET + list.iter().map(|it| it.patience()).sum::<Duration>();
     let sections = runner::run(list, &stop, &subject.host, budget, &subject.loaded.redactor);
-    if !has_log {
+    // `lastwords run` keeps the end of the output itself.
+    let is_run = subject.runs_in_front || subject.supervisor == (&LastwordsRun as &dyn Supervise);
+    if !has_log && is_run {
+        let text = "`lastwords run` keeps the end of the command's output";
+        checks.push(Check::ok("log", Concerns::Content, text));
+    } else if !has_log {
         let remedy = format!("[[collect.log]] in jobs/{}.toml", subject.job);
         checks.push(Check::weak(
             "log",

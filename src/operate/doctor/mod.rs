@@ -189,13 +189,10 @@ fn failed(subject: &Subject, observed: &Observed) -> Vec<String> {
 
 /// Says that the service has failed and is down now.
 fn is_down(subject: &Subject, now: &str) -> Check {
-    let restart = subject
-        .supervisor
-        .restart(subject.service, &subject.host)
-        .map(|restart| format!("; to start it: {restart}"))
-        .unwrap_or_default();
+    let start = subject.supervisor.start(subject.service, &subject.host);
+    let start = start.map_or_else(String::new, |start| format!("; to start it: {start}"));
     let remedy = format!(
-        "`lastwords list --job {}` shows why it died{restart}",
+        "`lastwords list --job {}` shows why it died{start}",
         subject.job
     );
     Check::weak("service", Concerns::Content, format!("it is {now}"), remedy)

@@ -8,12 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::config::Route;
-use crate::deliver::attempt;
+use crate::deliver::{self, attempt};
 use crate::operate::doctor::ago;
+use crate::operate::history::told::{self, Standing, Untold};
 use crate::operate::secrets::{self, Secrets};
 use crate::report::{Report, ReportId, SinkKey};
 use crate::sinks::Probed;
-use crate::spool::{Drill, Ledger, Outcome, Place};
+use crate::spool::{Drill, Ledger, Place};
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::supervise::Subject;
 use crate::when::length;
@@ -226,9 +227,8 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
         None => Check::unknown("last drill", Concerns::Content, "there was no drill yet")
             .with(try_it(subject)),
     });
-    if let Some(check) = last_delivered(subject) {
-        checks.push(check);
-    }
+    checks.extend(running_loop(subject));
+    checks.extend(last_delivered(subject));
 }
 
 /// Returns the oldest report of this job that waits, and for what.
@@ -272,7 +272,7 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
                 (None, None) => "not tried yet".to_owned(),
             };
             let tries = if ledger.attempts > 0 {
-                format!(", tried {}", times(ledger.attempts))
+                format!(", tried {}", times(ledger.attempts.into()))
             } else {
                 String::new()
             };
@@ -305,24 +305,46 @@ fn last_delivered(subject: &Subject) -> Option<Check> {
             .read(Place::Done, id)
             .is_ok_and(|report| report.stop.job == subject.job && !report.drill)
     })?;
-    let took = subject
-        .loaded
-        .routes(subject.job)
-        .into_iter()
-        .filter(|route| {
-            let ledger = spool.ledger(id, &route.key).unwrap_or_default();
-            matches!(
-                ledger.outcome,
-                Some(Outcome::Sent { .. } | Outcome::Summarised { .. })
-            )
-        });
-    let took: Vec<String> = took.map(|route| route.sink.name().to_owned()).collect();
-    let text = format!(
-        "{}, taken by {}",
-        ago(subject.now.wall.since(id.time())),
-        took.join(", ")
-    );
+    let (now, mut told) = (subject.now.wall, Vec::<(String, Vec<&str>)>::new());
+    let untold = Untold::new(&spool, now);
+    let routes = subject.loaded.routes(subject.job);
+    for route in &routes {
+        let ledger = spool.ledger(id, &route.key).unwrap_or_default();
+        let how = match untold.standing(&route.key, subject.job, &ledger) {
+            Standing::Sent => "taken by".to_owned(),
+            Standing::Summarised => "told in another message to".to_owned(),
+            Standing::Counted { due } => format!("counted ({}) for", told::summary(due, now)),
+            Standing::Dropped | Standing::Waiting | Standing::GaveUp | Standing::Refused => {
+                continue;
+            }
+        };
+        let name = route.sink.name();
+        match told.iter_mut().find(|(same, _)| *same == how) {
+            Some((_, names)) => names.push(name),
+            None => told.push((how, vec![name])),
+        }
+    }
+    let told = told
+        .iter()
+        .map(|(how, names)| format!(", {how} {}", names.join(", ")));
+    let text = ago(now.since(id.time())) + &told.collect::<String>();
     Some(Check::ok("last report", Concerns::Content, text))
+}
+
+/// Says that the job dies again and again, as long as no message tells of its latest crashes.
+fn running_loop(subject: &Subject) -> Option<Check> {
+    let now = subject.now.wall;
+    let counted = deliver::counted(&subject.places.spool_in_use(), now);
+    let its = counted.iter().filter(|counted| counted.job == subject.job);
+    let most = its.max_by_key(|counted| counted.count)?;
+    let text = format!(
+        "it has died {} since the last message to {}; {}",
+        times(most.count),
+        told::name(&most.sink),
+        told::summary(most.due, now)
+    );
+    let remedy = format!("`lastwords list --all --job {}` shows each", subject.job);
+    Some(Check::weak("service", Concerns::Content, text, remedy))
 }
 
 fn reports(count: usize) -> String {
@@ -332,7 +354,7 @@ fn reports(count: usize) -> String {
     }
 }
 
-fn times(count: u32) -> String {
+fn times(count: u64) -> String {
     match count {
         1 => "once".to_owned(),
         many => format!("{many} times"),

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::config;
-use crate::operate::known;
+use crate::operate::{known, typed};
 use crate::places::Places;
 use crate::supervisor::caller::Caller;
 use crate::supervisor::{self, Supervise, service_dir, services};
@@ -53,6 +53,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     let is_known = by.knows(job, &host) || directory.is_some();
     let caller = Caller::of(places)?.of_service_in(directory);
     let mut plan = by.setup(job, &host, &caller);
+    let doctor = typed::commands(&format!("lastwords doctor {job}"), places);
     let places = &places.on_its_root();
     plan.files.push(skeleton::draft(job, by, places));
     plan.better.extend(long_stop(job, by, places));
@@ -62,7 +63,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         }
         let _ = writeln!(
             out,
-            "nothing to write: all of it is there. To check it: lastwords doctor {job}"
+            "nothing to write: all of it is there. To check it: {doctor}"
         );
         return Ok(ExitCode::SUCCESS);
     }
@@ -70,7 +71,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         plan.show(out);
         let _ = writeln!(
             out,
-            "\nnothing was written: --write writes it, and makes the directories. Then: lastwords doctor {job}"
+            "\nnothing was written: --write writes it, and makes the directories. Then: {doctor}"
         );
         return Ok(ExitCode::SUCCESS);
     }
@@ -80,7 +81,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     );
     let left_to_do = plan.write(out)?;
     directories::make_all(places, out)?;
-    let _ = writeln!(out, "\nto check it: lastwords doctor {job}");
+    let _ = writeln!(out, "\nto check it: {doctor}");
     Ok(ExitCode::from(u8::from(left_to_do)))
 }
 
