@@ -194,6 +194,9 @@ pub enum Kind {
         /// latest crash then.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ended_well: Option<Timestamp>,
+        /// When somebody stopped it, after it had come up again; `up_s` is the time since then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stopped: Option<Timestamp>,
         /// When the report was made.
         made_at: Timestamp,
     },
@@ -204,6 +207,9 @@ pub enum Kind {
         since: Timestamp,
         /// True if it was told before.
         is_reminder: bool,
+        /// True if it had come up since it was down before, of which people were told.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_again: bool,
         /// When the report was made.
         made_at: Timestamp,
     },

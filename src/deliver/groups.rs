@@ -16,6 +16,7 @@ use crate::deliver::conversation::{Conversation, bare};
 use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::flood::{Crash, Message, Service, Sign, Thread};
 use crate::deliver::message;
+use crate::deliver::outage;
 use crate::deliver::pass::{self, Item, Pass};
 use crate::render;
 use crate::report::{ReportId, SinkKey, Timestamp};
@@ -196,6 +197,7 @@ impl Talk<'_, '_> {
             self.thin(talk);
         }
         self.settle(talk, now.wall)?;
+        let told_elsewhere = self.told_elsewhere(talk)?;
         let open: BTreeSet<_> = talk.open.iter().map(|message| message.id.clone()).collect();
         let is_new =
             |crash: &&&Crash| !open.contains(&crash.id) && !talk.counted.contains_key(&crash.id);
@@ -214,6 +216,7 @@ impl Talk<'_, '_> {
             .into_iter()
             .map(|crash| &crash.id)
             .filter(|id| kept.talk.counted.contains_key(id))
+            .chain(&told_elsewhere)
             .cloned()
             .collect();
         let is_unmade =
@@ -282,8 +285,27 @@ impl Talk<'_, '_> {
         Ok(())
     }
 
+    /// Takes out of what waits each crash of which this sink was told in a message that its service
+    /// is down: the same crash is not summed up again. Returns them.
+    fn told_elsewhere(&self, talk: &mut Thread) -> Result<Vec<ReportId>> {
+        let alone = talk.groups.iter().filter_map(|(name, group)| {
+            let (crash, at) = group.only_one_waiting()?;
+            Some((name.clone(), crash.clone(), outage::first_id(crash, at)))
+        });
+        let alone: Vec<_> = alone.collect();
+        let mut told = Vec::new();
+        for (name, crash, down) in alone {
+            let ledger = self.deliverer.spool.ledger(&down, self.sink)?;
+            let at = ledger.last_try.filter(|_| ledger.was_sent());
+            if at.is_some_and(|at| talk.told_elsewhere(&name, &down, at)) {
+                told.push(crash);
+            }
+        }
+        Ok(told)
+    }
+
     /// Returns the signs that the services that crashed are well again. Where a run is expected to
-    /// end well, that it has begun is none.
+    /// end well, that it has begun or was stopped is none.
     fn signs(&self, user: Option<u32>, talk: &Thread) -> BTreeMap<Service, Sign> {
         // A crash that was not read yet may be later than the sign.
         if !self.pass.is_whole {
@@ -296,12 +318,13 @@ impl Talk<'_, '_> {
             let is_expected = self.pass.expects(&service.job);
             let armed = || signs.armed(user, &service.job, instance);
             let up = (!is_expected).then(armed).flatten();
-            let ended_well = || {
-                let end = signs.end(Planned::Well, user, (&service.job, instance));
-                end.map(|end| end.at).max(self.pass.ended_well(service))
+            let end = |sort| Some(signs.end(sort, user, (&service.job, instance))?.at);
+            let ended = || {
+                let well = end(Planned::Well).max(self.pass.ended_well(service));
+                let stopped = end(Planned::Stopped).filter(|at| !is_expected && Some(*at) > well);
+                (stopped.map(Sign::Stopped)).or(well.map(Sign::EndedWell))
             };
-            up.map(|armed| Sign::Up(armed.uptime(now)))
-                .or_else(|| ended_well().map(Sign::EndedWell))
+            up.map(|armed| Sign::Up(armed.uptime(now))).or_else(ended)
         };
         let services = talk.services().into_iter();
         services

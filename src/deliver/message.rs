@@ -50,7 +50,7 @@ pub fn make(spool: &Spool, kept: &Conversation, message: &Message) -> Report {
 }
 
 /// The groups that a message tells of, with the crashes of each: the most frequent first, those
-/// that are not told apart last.
+/// that are not told apart last; of what is over, runs that were missing before anything else.
 struct ToldGroups<'a>(Vec<(&'a str, Series, &'a Group)>);
 
 impl<'a> ToldGroups<'a> {
@@ -68,11 +68,15 @@ impl<'a> ToldGroups<'a> {
         } else {
             ended.collect()
         };
-        groups.sort_by_key(|(name, crashes, _)| (*name == OTHERS, Reverse(crashes.count)));
+        // A good end is above all the end of the run that was missing.
+        let is_missed = |group: &Group| !message.ended.is_empty() && group.is_missed();
+        groups.sort_by_key(|(name, crashes, group)| {
+            (*name == OTHERS, !is_missed(group), Reverse(crashes.count))
+        });
         Self(groups)
     }
 
-    /// Returns the group with the most crashes.
+    /// Returns the first of them.
     fn main(&self) -> Option<&'a Group> {
         self.0.first().map(|(_, _, group)| *group)
     }

@@ -23,7 +23,7 @@ use crate::render;
 use crate::report::{
     Audience, Cause, Condition, Exit, FORMAT, Kind, Report, Safety, Stop, Supervisor, Verdict,
 };
-use crate::spool::{Chronicled, Kept, Place};
+use crate::spool::{Brief, Chronicled, Kept, Place};
 use crate::supervisor::services;
 use crate::when::{length, moment};
 
@@ -131,11 +131,18 @@ pub fn run_under_way(about: &Report, deliverer: &Deliverer) -> Option<ArmedAt> {
     (deliverer.looks.signs).armed(uid, &stop.job, stop.instance.as_deref())
 }
 
-/// Returns what a service of which a run is missing has not done, in one line; `None` if none is
-/// missing any more.
-pub fn line(about: &Report, deliverer: &Deliverer) -> Result<Option<String>> {
+/// Returns what a service of which a run is missing has not done, in one line, and on what that
+/// rests; `None` if none is missing any more.
+pub fn words(about: &Report, deliverer: &Deliverer) -> Result<Option<(String, String)>> {
     let service = kept(&about.stop, deliverer)?.filter(|it| it.is_told);
-    Ok(service.map(|it| line_of(deliverer, &it)))
+    let every = expects(&about.stop.job, deliverer);
+    let words = |(it, every)| (line_of(deliverer, &it), because(deliverer, &it, every));
+    Ok(service.zip(every).map(words))
+}
+
+/// Returns how often a run of the job is expected.
+fn expects(job: &str, deliverer: &Deliverer) -> Option<Duration> {
+    config::load(&deliverer.places.config, job).job.expect
 }
 
 fn line_of(deliverer: &Deliverer, service: &Expected) -> String {
@@ -150,9 +157,7 @@ fn line_of(deliverer: &Deliverer, service: &Expected) -> String {
 
 /// Returns how it is with a service whose last run failed, if a next one is expected.
 pub fn next_run(stop: &Stop, deliverer: &Deliverer) -> Option<Condition> {
-    let every = config::load(&deliverer.places.config, &stop.job)
-        .job
-        .expect?;
+    let every = expects(&stop.job, deliverer)?;
     let due = kept(stop, deliverer).ok()??.due(every);
     let due_at = moment(due);
     Some(Condition::Waiting {
@@ -237,27 +242,51 @@ fn has_begun(deliverer: &Deliverer, service: &Expected) -> bool {
         job: service.job.clone(),
     });
     let died = died.ok().and_then(|chronicle| chronicle.last());
+    died > Some(since) || last_failure(deliverer, service).is_some()
+}
+
+/// Returns the latest report of a run of the service that has died since its last good end, if it
+/// is still in the spool.
+fn last_failure(deliverer: &Deliverer, service: &Expected) -> Option<Brief> {
+    let spool = &deliverer.spool;
+    let of = Chronicled {
+        user: uid_of(&service.job, deliverer),
+        job: service.job.clone(),
+    };
     // The chronicle does not count these yet.
-    let new = deliverer.spool.ids(Place::New).unwrap_or_default();
-    let mut new = new
-        .iter()
-        .filter_map(|id| deliverer.spool.brief(Place::New, id).ok());
-    let has_died = new.any(|it| {
-        let is_end = it.kind == Kind::Crash && it.verdict != Verdict::Missed;
-        is_end && it.stop.job == service.job && it.stop.stopped_at > since
+    let new = spool.ids(Place::New).unwrap_or_default();
+    let new = new.iter().filter_map(|id| spool.brief(Place::New, id).ok());
+    let is_failure = |it: &Brief| {
+        let is_end = it.kind == Kind::Crash && it.verdict != Verdict::Missed && !it.drill;
+        let is_its = (&it.stop.job, &it.stop.instance) == (&service.job, &service.instance);
+        is_end && is_its && it.user == of.user && it.stop.stopped_at > service.since()
+    };
+    let failures = new.chain(spool.latest_death(&of)).filter(is_failure);
+    failures.max_by_key(|it| it.stop.stopped_at)
+}
+
+/// Returns on what it rests that a run is missing, and how the last one failed.
+fn because(deliverer: &Deliverer, service: &Expected, every: Duration) -> String {
+    let since = moment(service.since());
+    let since = if service.has_run {
+        format!("its last run that ended well ended at {since}")
+    } else {
+        format!("no run of it has ended well since {since}")
+    };
+    let failure = last_failure(deliverer, service).map_or_else(String::new, |failure| {
+        let (at, cause) = (moment(failure.stop.stopped_at), &failure.cause.line);
+        format!("; the last one failed at {at}: {cause}")
     });
-    has_died || died > Some(since)
+    format!(
+        "{since}, and one is expected every {}{failure}",
+        length(every)
+    )
 }
 
 /// Puts the message into the spool that a run is missing.
 fn tell(deliverer: &Deliverer, service: &Expected, loaded: &Loaded) -> Result<()> {
     let every = loaded.job.expect.unwrap_or_default();
-    let (since, instance) = (moment(service.since()), service.instance.as_deref());
-    let because = if service.has_run {
-        format!("its last run that ended well ended at {since}")
-    } else {
-        format!("no run of it has ended well since {since}")
-    };
+    let instance = service.instance.as_deref();
     let report = Report {
         format: FORMAT,
         id: service.next_id(every),
@@ -280,7 +309,7 @@ fn tell(deliverer: &Deliverer, service: &Expected, loaded: &Loaded) -> Result<()
             directory: None,
         },
         verdict: Verdict::Missed,
-        verdict_because: format!("{because}, and one is expected every {}", length(every)),
+        verdict_because: because(deliverer, service, every),
         cause: Cause::own(line_of(deliverer, service)),
         sections: Vec::new(),
         past: None,

@@ -5,7 +5,7 @@
 //! | is up, waits for its next time, or was stopped since | none |
 //! | is being restarted, or is up for no longer than its last short life | none; it is asked again at the next look, for a day |
 //! | stays down, and the message about a crash is on its way | none for 5 min: that one may say so itself |
-//! | stays down, and the crash was told or counted before | that it is down, at once: 3 an hour, and 6 of all services of the job |
+//! | stays down, and the crash was told or counted before | that it is down (*again*, if it was down before and that was told), at once: 3 an hour, and 6 of all services of the job |
 //! | stays down for `remind` (1 h), and then each day for a week | that it is still down |
 
 use std::time::Duration;
@@ -43,6 +43,12 @@ pub struct Outage {
     /// True if people know that it is down.
     #[serde(default)]
     pub is_told: bool,
+    /// When people were last told that it is down, be it in an outage before this one.
+    #[serde(default)]
+    told: Option<Timestamp>,
+    /// True if it was down before, and people were told.
+    #[serde(default)]
+    pub is_again: bool,
     /// Number of reminders.
     #[serde(default)]
     reminders: u32,
@@ -75,6 +81,8 @@ impl Outage {
             down: None,
             asked: None,
             is_told: false,
+            told: None,
+            is_again: false,
             reminders: 0,
             next: None,
             messages: Vec::new(),
@@ -93,6 +101,8 @@ impl Outage {
         let messages = std::mem::take(&mut self.messages);
         *self = Self {
             messages,
+            told: self.told,
+            is_again: self.told.is_some(),
             ..Self::new(about)
         };
     }
@@ -108,7 +118,7 @@ impl Outage {
     /// Counts times of the future as now, and the next reminder from there: the clock was set back
     /// since.
     pub fn set_back(&mut self, now: Timestamp) {
-        let times = [&mut self.down, &mut self.asked];
+        let times = [&mut self.down, &mut self.asked, &mut self.told];
         let times = times.into_iter().flatten().chain(&mut self.messages);
         let Some(by) = times
             .filter_map(|at| ahead(std::mem::replace(at, now.min(*at)), now))
@@ -126,6 +136,7 @@ impl Outage {
     pub fn said_so(&mut self, remind: Option<Duration>, now: Timestamp) {
         self.down.get_or_insert(now);
         self.is_told = true;
+        self.told = Some(now);
         self.next = remind.and_then(|remind| after(now, remind));
     }
 
@@ -139,9 +150,10 @@ impl Outage {
         self.is_over
     }
 
-    /// Returns true if it is over and its messages no longer count.
+    /// Returns true if it is over, and it makes no difference to the next one.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
-        self.is_over && self.lately(now) == 0
+        let is_late = |told| now.since(told) < HOUR;
+        self.is_over && self.lately(now) == 0 && !self.told.is_some_and(is_late)
     }
 
     /// Returns the number of messages within the last hour.
@@ -163,7 +175,7 @@ impl Outage {
         match condition {
             Condition::Up { .. } | Condition::Waiting { .. } | Condition::Stopped { .. } => {
                 self.is_over = true;
-                if self.lately(now) == 0 {
+                if self.is_forgotten(now) {
                     NextStep::Forget
                 } else {
                     NextStep::Wait
@@ -210,22 +222,28 @@ impl Outage {
         let goes_on = self.reminders < MOST_REMINDERS && remind.is_some();
         self.next = wait.filter(|_| goes_on).and_then(|wait| after(now, wait));
         self.is_told = true;
+        self.told = Some(now);
     }
 
     /// Returns the id of the next message. It is the same however often it is made.
     pub fn next_id(&self) -> ReportId {
-        let number = if self.is_told {
-            format!("reminder {}", self.reminders + 1)
+        let (crash, at) = (&self.about.id, self.about.stop.stopped_at);
+        if self.is_told {
+            let number = format!("reminder {}", self.reminders + 1);
+            ReportId::derived(at, &["down", crash.as_str(), &number])
         } else {
-            "first".to_owned()
-        };
-        let parts = ["down", self.about.id.as_str(), &number];
-        ReportId::derived(self.about.stop.stopped_at, &parts)
+            first_id(crash, at)
+        }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
         self.next.is_some_and(|next| next <= now)
     }
+}
+
+/// Returns the id of the first message that a service is down after this crash.
+pub fn first_id(crash: &ReportId, at: Timestamp) -> ReportId {
+    ReportId::derived(at, &["down", crash.as_str(), "first"])
 }
 
 /// Returns how far a time is in the future, if that is more than clocks are set by as they run.

@@ -18,7 +18,7 @@ use crate::deliver::pass::{self, Item, Pass};
 use crate::places::Places;
 use crate::render;
 use crate::report::{Audience, Cause, Condition, Kind, Report, ReportId, Stop, Verdict};
-use crate::spool::{Kept, Place};
+use crate::spool::{Kept, Ledger, Outcome, Place};
 
 /// Lock of those who look at outages.
 const LOCK: &str = "\0\0outages";
@@ -90,10 +90,7 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
         let mut is_kept = !outage.is_forgotten(now.wall);
         let mut says_so = false;
         let is_missed = outage.about.verdict == Verdict::Missed;
-        if !outage.is_told && is_missed {
-            // The message about the missing run says so, however late it is.
-            outage.said_so(remind(&outage), now.wall);
-        } else if !outage.is_told {
+        if !outage.is_told {
             let known = crashes.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             // One that has come since this pass was read may say it, too.
             let latest = &outage.about.id;
@@ -103,7 +100,11 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
                 says_so |= is_on_its_way(deliverer, pass, item)?;
             }
             // In this order: another deliverer may be sending it.
-            if was_said(deliverer, latest)? {
+            let says = |ledger: &Ledger| {
+                // The message about a missing run says so, however late it is.
+                ledger.said_down || is_missed && ledger.was_sent()
+            };
+            if was_told(deliverer, latest, says)? {
                 outage.said_so(remind(&outage), now.wall);
             }
         }
@@ -116,7 +117,8 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
                 condition::of_service(&outage.about, deliverer)
             };
             let lately = jobs.entry(job(&outage)).or_default();
-            let has_room = *lately < MOST_OF_A_JOB;
+            // That a run is missing is told as a crash is. Only a reminder is told here.
+            let has_room = *lately < MOST_OF_A_JOB && (outage.is_told || !is_missed);
             // A crash that was before this answer is no news after it.
             let now = deliverer.now();
             match outage.decide(&condition, says_so, has_room, now.wall) {
@@ -171,22 +173,40 @@ pub fn down(job: &str, instance: Option<&str>, places: &Places) -> io::Result<Ve
     Ok(of_job.map(now).filter(|it| it.now.is_down()).collect())
 }
 
-/// Returns true if a sink is still to get this crash's report, or is to be told of it in no other
-/// message yet.
+/// Returns true if a sink is still to get this crash's report, or the summary that tells of it and
+/// that is made already.
 fn is_on_its_way(deliverer: &Deliverer, pass: &Pass, crash: &Item) -> Result<bool> {
+    let spool = &deliverer.spool;
     for route in crash.routes(&pass.config(&crash.job)) {
-        let ledger = deliverer.spool.ledger(&crash.id, &route.key)?;
-        if ledger.outcome.is_none() {
+        let is_on_its_way = match spool.ledger(&crash.id, &route.key)?.outcome {
+            None => true,
+            Some(Outcome::Summarised { r#in }) => {
+                spool.find(&r#in) == Some(Place::New)
+                    && spool.ledger(&r#in, &route.key)?.outcome.is_none()
+            }
+            Some(_) => false,
+        };
+        if is_on_its_way {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Returns true if somebody was told so in the crash's own report.
-fn was_said(deliverer: &Deliverer, id: &ReportId) -> Result<bool> {
-    let ledgers = deliverer.spool.ledgers(id)?;
-    Ok(ledgers.values().any(|ledger| ledger.said_down))
+/// Returns true if a message that somebody has got says so: the crash's own report, or a summary
+/// that tells of it.
+fn was_told(deliverer: &Deliverer, id: &ReportId, says: impl Fn(&Ledger) -> bool) -> Result<bool> {
+    let spool = &deliverer.spool;
+    for (sink, ledger) in spool.ledgers(id)? {
+        let was_told = match &ledger.outcome {
+            Some(Outcome::Summarised { r#in }) => says(&spool.ledger(r#in, &sink)?),
+            _ => says(&ledger),
+        };
+        if was_told {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns the job of an outage, and the user who reported it.
@@ -206,16 +226,18 @@ fn tell(deliverer: &Deliverer, outage: &Outage) -> Result<usize> {
         kind: Kind::Down {
             since: outage.down.unwrap_or(outage.about.stop.stopped_at),
             is_reminder: outage.is_told,
+            is_again: outage.is_again,
             made_at: deliverer.now().wall,
         },
         to: Audience::Job,
         ..outage.about.clone()
     };
-    // A run may have begun since.
+    // A run may have begun since, and failed.
     if report.verdict == Verdict::Missed
-        && let Some(line) = missed::line(&report, deliverer)?
+        && let Some((line, because)) = missed::words(&report, deliverer)?
     {
         report.cause = Cause::own(line);
+        report.verdict_because = because;
     }
     spool
         .put(&report)

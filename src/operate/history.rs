@@ -200,10 +200,9 @@ pub fn told_of(brief: &Brief) -> String {
         brief.cause.line.clone()
     };
     let is_missed = brief.verdict == Verdict::Missed;
-    let after = if is_missed {
-        cause.replacen("has ", "it had ", 1)
-    } else {
-        cause.clone()
+    let after = match cause.split_once(" since ") {
+        Some((_, since)) if is_missed => format!("no run had since {since}"),
+        _ => cause.clone(),
     };
     let beside = beside_the_first(&brief.causes);
     let drill = if brief.drill { "DRILL: " } else { "" };
@@ -216,12 +215,20 @@ pub fn told_of(brief: &Brief) -> String {
         Kind::Recovered {
             ended_well: Some(_),
             ..
-        } => format!("ended well again, after {after}{beside}"),
+        } => format!("ended well, after {after}{beside}"),
+        Kind::Recovered {
+            stopped: Some(_), ..
+        } => format!("came up again, and was stopped as planned, after {after}{beside}"),
         Kind::Recovered { .. } => format!("is up again, after {after}{beside}"),
         Kind::Down { .. } if is_missed => format!("still {cause}"),
         Kind::Down {
-            is_reminder: false, ..
-        } => format!("is down, after {cause}"),
+            is_reminder: false,
+            is_again,
+            ..
+        } => {
+            let again = if is_again { " again" } else { "" };
+            format!("is down{again}, after {cause}")
+        }
         Kind::Down { .. } => format!("is still down, after {cause}"),
         Kind::Notice => format!("lastwords: {cause}"),
     }

@@ -74,7 +74,7 @@ pub fn trace(job: &str, places: &Places) -> Option<Trace> {
             user: None,
             job: job.to_owned(),
         };
-        spool.latest_stop(&of)
+        Some(spool.latest_death(&of)?.stop)
     };
     // No deliverer may have looked since.
     let just_died = || {

@@ -80,6 +80,7 @@ pub fn examples() -> [(&'static str, Report); 9] {
         instances: 1,
         up_s: 600,
         ended_well: None,
+        stopped: None,
         made_at,
     };
     let recovered = Report {
@@ -97,6 +98,7 @@ pub fn examples() -> [(&'static str, Report); 9] {
         kind: Kind::Down {
             since: made_at,
             is_reminder: true,
+            is_again: false,
             made_at: Timestamp::of_unix(made_at.unix() + 3600),
         },
         now: Some(Condition::GivenUp {

@@ -51,14 +51,21 @@ impl Headline {
                 ended_well: Some(at),
                 ..
             } => words.ended_well(at, new, all),
+            Kind::Recovered {
+                new,
+                all,
+                stopped: Some(at),
+                ..
+            } => words.stopped(at, new, all),
             Kind::Recovered { new, all, up_s, .. } => {
                 words.recovered(Duration::from_secs(up_s), new, all)
             }
             Kind::Down {
                 since,
                 is_reminder,
+                is_again,
                 made_at,
-            } => words.down(report, made_at.since(since), is_reminder),
+            } => words.down(report, made_at.since(since), is_reminder, is_again),
             Kind::Notice => words.notice(),
         }
     }
@@ -210,7 +217,7 @@ impl Wording {
             what: format!("{} {has} {not}", self.service),
             because,
             why: format!("it {has} {missed}"),
-            when: self.when,
+            when: format!("due by {}", self.when),
             colour: RED,
         }
     }
@@ -240,7 +247,7 @@ impl Wording {
             let _ = write!(because, "; none in the {quiet} since");
         }
         let cause = match &self.missed {
-            Some(_) => format!(": {}", self.after()),
+            Some(_) => format!(": {why}"),
             None => self.cause(&self.short()),
         };
         let title = format!("{what}{cause}{}{}", self.beside, in_brackets(new));
@@ -277,25 +284,49 @@ impl Wording {
     }
 
     fn ended_well(self, at: Timestamp, new: Option<Series>, all: Series) -> Headline {
-        let what = format!("{} ended well again", self.service);
+        let because = format!("its last run ended well at {}", moment(at));
+        // That one had ended well before is not known.
+        self.ended(("ended well", "ended well"), &because, new, all)
+    }
+
+    fn stopped(self, at: Timestamp, new: Option<Series>, all: Series) -> Headline {
+        let because = format!(
+            "it had come up again, and somebody stopped it at {}",
+            moment(at)
+        );
+        let did = "came up again, and was stopped as planned";
+        self.ended((did, "stopped"), &because, new, all)
+    }
+
+    /// Says that a service is well, though it does not run.
+    fn ended(
+        self,
+        (did, status): (&str, &'static str),
+        because: &str,
+        new: Option<Series>,
+        all: Series,
+    ) -> Headline {
+        let what = format!("{} {did}", self.service);
         let (beside, brackets) = (&self.beside, in_brackets(all));
         let why = self.told_why();
         Headline {
             title: format!("{what}, after {}{beside}{brackets}", self.after()),
-            status: "ended well",
+            status,
             what,
-            because: format!(
-                "its last run ended well at {}{}",
-                moment(at),
-                since_then(new)
-            ),
+            because: format!("{because}{}", since_then(new)),
             why,
             when: from_to(all).unwrap_or(self.when),
             colour: GREEN,
         }
     }
 
-    fn down(self, report: &Report, length: Duration, is_reminder: bool) -> Headline {
+    fn down(
+        self,
+        report: &Report,
+        length: Duration,
+        is_reminder: bool,
+        is_again: bool,
+    ) -> Headline {
         if let Some(missed) = self.missed.clone() {
             let late = report.made_at().since(report.stop.stopped_at);
             return self.missed(&missed, report, is_reminder.then_some(late));
@@ -305,13 +336,22 @@ impl Wording {
         let (verb, status) = match (was_up, is_reminder) {
             (true, _) => ("was down", "was down"),
             (false, true) => ("is still down", "still down"),
+            (false, false) if is_again => ("is down again", "down again"),
             (false, false) => ("is down", "down"),
         };
         let what = format!("{} {verb}", self.service);
         let length = rough_length(length).filter(|_| is_reminder);
-        let (for_so_long, since) = match length {
-            Some(length) => (format!(" for {length}"), format!("for {length}")),
-            None => (String::new(), "since".to_owned()),
+        let did = if is_again && !is_reminder {
+            format!("it came up again, {}", report.verdict)
+        } else {
+            format!("it {}", report.verdict)
+        };
+        let (title, since) = match length {
+            Some(length) if !was_up => (
+                format!("{} has been down for {length}", self.service),
+                format!("for {length}"),
+            ),
+            _ => (what.clone(), "since".to_owned()),
         };
         let reason = match &report.now {
             Some(now) if now.is_down() && !is_reminder => {
@@ -321,9 +361,9 @@ impl Wording {
             _ => String::new(),
         };
         Headline {
-            title: format!("{what}{for_so_long}{reason}, after {}", self.after()),
+            title: format!("{title}{reason}, after {}", self.after()),
             status,
-            because: format!("it {} and has not come up {since}", report.verdict),
+            because: format!("{did} and has not come up {since}"),
             what,
             why: self.why,
             when: self.when,
@@ -333,16 +373,27 @@ impl Wording {
 
     /// Returns the cause as a message after the fact says it.
     fn told_why(&self) -> String {
-        match &self.missed {
-            Some(missed) => format!("it had {missed}"),
+        match self.missed_since() {
+            Some(since) => format!("no run had ended well since {since}"),
             None => self.why.clone(),
         }
     }
 
+    /// Returns since when no run had ended well, if the message is about that. A run may have begun
+    /// since people were told.
+    fn missed_since(&self) -> Option<&str> {
+        let missed = self.missed.as_deref()?;
+        Some(
+            missed
+                .split_once(" since ")
+                .map_or("then", |(_, since)| since),
+        )
+    }
+
     /// Returns the cause in the words behind "after".
     fn after(&self) -> String {
-        if let Some(missed) = self.missed.as_deref() {
-            format!("it had {missed}")
+        if let Some(since) = self.missed_since() {
+            format!("no run had since {since}")
         } else if self.says_cause {
             self.short().trim_end_matches(UNKNOWN).to_owned()
         } else {

@@ -357,6 +357,7 @@ mod tests {
             instances: 1,
             up_s: 600,
             ended_well: None,
+            stopped: None,
             made_at: all.last,
         };
         assert_eq!(look(&report), (3, "white_check_mark".to_owned()));

@@ -339,6 +339,7 @@ mod tests {
             instances: 1,
             up_s: 600,
             ended_well: None,
+            stopped: None,
             made_at: all.last,
         };
         let over = sink("").events(&report, KEY).remove(0);

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use super::commit::commit;
 use super::read::read_state;
-use super::{Spool, list};
+use super::{Brief, Spool, list};
 use crate::draft;
 use crate::names;
 use crate::past::Chronicle;
-use crate::report::{Past, ReportId, Stop};
+use crate::report::{Past, ReportId};
 
 /// Maximum number of jobs that are remembered.
 const MAX_JOBS: usize = 1000;
@@ -44,9 +44,9 @@ impl Spool {
     }
 
     /// Returns the job's latest death that is remembered, if its report is still in the spool.
-    pub fn latest_stop(&self, of: &Chronicled) -> Option<Stop> {
+    pub fn latest_death(&self, of: &Chronicled) -> Option<Brief> {
         let id = self.chronicle(of).ok()?.latest_id()?.clone();
-        Some(self.brief(self.find(&id)?, &id).ok()?.stop)
+        self.brief(self.find(&id)?, &id).ok()
     }
 
     /// Keeps what is remembered of this job. The caller holds a lock.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::flood::{deliver, hook, machine, told};
+use crate::flood::{deliver, hook, lines, machine, set, told};
 use crate::support::harness::{Harness, names_in, wait_for};
 
 /// Runs a command of the job `backup` that ends with this code.
@@ -48,7 +48,7 @@ fn age(machine: &Harness, minutes: u64) {
 }
 
 const CRASHED: &str = "backup crashed: exit code 1, cause unknown";
-const WELL: &str = "backup ended well again, after exit code 1";
+const WELL: &str = "backup ended well, after exit code 1";
 
 #[test]
 fn the_next_success_of_a_command_is_its_recovery() {
@@ -101,7 +101,8 @@ fn a_task_of_upstarts_that_ends_well_makes_no_report_and_is_the_recovery() {
 #[test]
 fn a_run_that_somebody_has_stopped_has_not_ended_well() {
     let machine = machine(&["one"]);
-    machine.configure("backup", "normal_exit = [0]\n[collect]\n");
+    let toml = "expect = \"every 24h\"\nnormal_exit = [0]\n[collect]\n";
+    machine.configure("backup", toml);
     run(&machine, 1);
     hook(&machine, "backup", "pre-start");
     hook(&machine, "backup", "pre-stop");
@@ -160,7 +161,7 @@ fn the_next_success_ends_that_a_run_is_missing() {
     // At once: nothing can flap between two runs.
     deliver(&machine, 0);
     let said = told(&machine, "one");
-    let well = "backup ended well again, after it had not been seen to run since 20";
+    let well = "backup ended well, after no run had since 20";
     assert!(said[1].starts_with(well), "{said:?}");
     // No reminder: it was due an hour after the first message.
     let missing = "backup has not run since 20";
@@ -221,6 +222,17 @@ fn every_message_of_a_missing_run_is_a_sentence_and_says_how_it_is_now() {
     // One has run since.
     let what = "backup still has not been seen to end well: it is 4 h overdue; no run of it";
     assert!(lines(&reminder, "What ").starts_with(what), "{reminder}");
+    let why = ", and one is expected every 1 d; the last one failed at 20";
+    assert!(reminder.contains(why), "{reminder}");
+    let failed = lines(&reminder, "What ");
+    assert!(
+        failed.ends_with(" UTC: exit code 1, cause unknown"),
+        "{reminder}"
+    );
+    assert!(
+        lines(&reminder, "When ").starts_with("due by 20"),
+        "{reminder}"
+    );
     let mut list = machine.command("list");
     let list = list.args(["--kind", "down"]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
@@ -348,14 +360,90 @@ fn a_run_that_was_missing_is_back_though_a_run_has_failed_just_before() {
     run(&machine, 1);
     run(&machine, 0);
     deliver(&machine, 0);
-    let mut said = told(&machine, "one");
-    said.sort();
-    let well = "backup ended well again, after it had not been seen to run since 20";
-    let ways = said.iter().filter(|it| it.starts_with(well));
-    assert_eq!(ways.count(), 1, "{said:#?}");
-    deliver(&machine, 11);
-    let last = told(&machine, "one").pop().unwrap();
-    assert_eq!(last, WELL);
+    let said = told(&machine, "one");
+    let last = said.last().unwrap();
+    let well = "backup ended well, after no run had since 20";
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(last.starts_with(well), "{said:#?}");
+    assert!(last.contains(", and 1 other cause (2 times"), "{said:#?}");
+    // One good end is told once, and nothing is summed up after it.
+    run(&machine, 0);
+    for minutes in [6, 11, 59] {
+        deliver(&machine, minutes);
+    }
+    assert_eq!(told(&machine, "one").len(), 3);
+}
+
+/// A run is missing, and then one ends well, at the same time of day.
+fn misses_one(machine: &Harness, minutes: u64) {
+    // Traces of the last run would make it younger again.
+    let _ = fs::remove_dir_all(&machine.run);
+    age(machine, minutes);
+    deliver(machine, 0);
+}
+
+#[test]
+fn however_many_runs_are_missing_what_was_told_is_told_to_be_over_and_a_summary_names_the_rest() {
+    let machine = expecting("2h");
+    let said = || told(&machine, "one");
+    for round in 1..=2 {
+        misses_one(&machine, 140);
+        run(&machine, 0);
+        deliver(&machine, 0);
+        assert_eq!(said().len(), 2 * round, "{:#?}", said());
+    }
+    // The third of the hour waits for a summary, five minutes.
+    misses_one(&machine, 140);
+    deliver(&machine, 4);
+    assert_eq!(said().len(), 4, "{:#?}", said());
+    deliver(&machine, 6);
+    let summary = said().split_off(4);
+    assert_eq!(summary.len(), 1, "{summary:#?}");
+    let missed = "backup missed its time again: no run had ended well since 20";
+    assert!(summary[0].starts_with(missed), "{summary:#?}");
+    // No reminder before its time, which counts from there.
+    deliver(&machine, 62);
+    assert_eq!(said().len(), 5, "{:#?}", said());
+    run(&machine, 0);
+    deliver(&machine, 6);
+    assert!(said()[5].starts_with("backup ended well, after no run had since 20"));
+    // Two more that are over before anybody was told are in one message, in their time.
+    for _ in 0..2 {
+        misses_one(&machine, 140);
+        run(&machine, 0);
+        deliver(&machine, 0);
+    }
+    deliver(&machine, 20);
+    assert_eq!(said().len(), 6, "{:#?}", said());
+    deliver(&machine, 67);
+    let last = said().split_off(6);
+    assert_eq!(last.len(), 1, "{last:#?}");
+    let well = "backup ended well, after no run had since 20";
+    assert!(
+        last[0].starts_with(well) && last[0].contains(" (2 times"),
+        "{last:#?}"
+    );
+}
+
+#[test]
+fn a_reminder_follows_only_what_was_told() {
+    let machine = expecting("2h");
+    set(&machine, "one.exit", "1");
+    misses_one(&machine, 140);
+    deliver(&machine, 61);
+    let offered = lines(&machine, "one.offered");
+    assert!(
+        offered.iter().all(|(_, title)| !title.contains("still")),
+        "{offered:#?}"
+    );
+    fs::remove_file(machine.path("one.exit")).unwrap();
+    deliver(&machine, 125);
+    deliver(&machine, 125);
+    let missing = told(&machine, "one");
+    assert_eq!(missing.len(), 1, "{missing:#?}");
+    assert!(missing[0].starts_with("backup has not been seen to run since 20"));
+    deliver(&machine, 186);
+    assert!(told(&machine, "one")[1].starts_with("backup still has not been seen"));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::harness::{Harness, wait_for};
+use crate::support::harness::{Harness, names_in, wait_for};
 
 /// A machine whose `initctl` says what the test wants it to say of the job `web`.
 struct Machine(Harness);
@@ -69,6 +70,17 @@ impl Machine {
         self.0.settle();
     }
 
+    /// Makes everything that the sink was told so many minutes older.
+    fn age_conversations(&self, minutes: u64) {
+        let dir = self.0.spool.join("state/groups/one");
+        for name in names_in(&dir) {
+            let text = fs::read_to_string(dir.join(&name)).unwrap();
+            let mut kept: Value = serde_json::from_str(&text).unwrap();
+            age(&mut kept, Duration::from_secs(minutes * 60));
+            fs::write(dir.join(&name), kept.to_string()).unwrap();
+        }
+    }
+
     /// Replaces the first `from` in the config of the sinks.
     fn replace_in_config(&self, from: &str, to: &str) {
         let file = self.0.config.join("lastwords.toml");
@@ -89,6 +101,20 @@ impl Machine {
     fn told(&self, file: &str) -> Vec<String> {
         let text = fs::read_to_string(self.0.path(file)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// Makes each moment in this so much older.
+fn age(value: &mut Value, by: Duration) {
+    match value {
+        Value::String(text) => {
+            if let Ok(at) = humantime::parse_rfc3339(text) {
+                *text = humantime::format_rfc3339_millis(at - by).to_string();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|it| age(it, by)),
+        Value::Object(fields) => fields.values_mut().for_each(|it| age(it, by)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -152,9 +178,9 @@ fn a_service_that_stays_down_is_told_again_after_an_hour_and_then_each_day() {
     assert_eq!(
         told,
         [
-            (1, format!("web is still down for 61 min, {after}")),
-            (25, format!("web is still down for 25 h, {after}")),
-            (49, format!("web is still down for 2 days, {after}")),
+            (1, format!("web has been down for 61 min, {after}")),
+            (25, format!("web has been down for 25 h, {after}")),
+            (49, format!("web has been down for 2 days, {after}")),
         ]
     );
 }
@@ -182,16 +208,50 @@ fn a_service_that_came_back_between_two_looks_and_was_then_stopped_is_not_down()
     machine.init_says("stop/waiting");
     machine.crash();
     machine.comes_up_and_is_stopped();
-    let titles = machine.look(61);
-    assert!(titles.is_empty(), "{titles:?}");
+    assert_eq!(machine.look(9), [""; 0]);
+    let stopped = "web came up again, and was stopped as planned, after exit code 1";
+    assert_eq!(machine.look(61), [stopped]);
     // The next crash is news again.
     machine.crash();
     wait_for("the next message", || {
         machine.look(0);
-        machine.told("told").len() == 2
+        machine.told("told").len() == 3
     });
     let told = machine.told("told");
-    assert!(told[1].starts_with("web is down: "), "{told:?}");
+    assert_eq!(told[2], format!("web crashed, and is down: {CRASHED}"));
+}
+
+#[test]
+fn a_service_that_goes_down_again_after_it_was_up_is_said_to_be_so() {
+    let machine = Machine::new();
+    machine.init_says("stop/waiting");
+    machine.crash();
+    machine.crash();
+    let told = machine.told("told").split_off(1);
+    let down = "web is down again: nothing restarts it (no respawn), after exit code 1";
+    assert_eq!(told, [down]);
+    // That crash is told, and is summed up in no other message.
+    for minutes in [1, 6, 11] {
+        assert_eq!(machine.look(minutes), [""; 0]);
+    }
+    let mut list = machine.0.command("list");
+    let list = list.args(["--all", "--json", "--kind", "crash"]).output();
+    let list = String::from_utf8(list.unwrap().stdout).unwrap();
+    let told = |row: &str| serde_json::from_str::<Value>(row).unwrap()["told"]["one"].clone();
+    assert_eq!(told(list.lines().next().unwrap())["state"], "summarised");
+}
+
+#[test]
+fn a_crash_minutes_after_the_first_that_stays_down_is_one_message() {
+    let machine = Machine::new();
+    machine.crash();
+    machine.age_conversations(6);
+    machine.init_says("stop/waiting");
+    machine.crash();
+    let down = format!("web is down, after another crash: {CRASHED}");
+    assert_eq!(machine.told("told")[1..], [down]);
+    assert!(machine.look(0).is_empty());
+    assert!(machine.look(6).is_empty());
 }
 
 #[test]
@@ -252,13 +312,12 @@ fn a_summary_tells_of_the_latest_crash() {
 fn a_summary_after_the_service_went_down_says_that_its_crashes_were_before() {
     let machine = Machine::new();
     machine.crash();
+    machine.crash();
     machine.init_says("stop/waiting");
     machine.crash();
     let told = machine.look(6);
-    assert_eq!(
-        told,
-        [format!("web is down, after another crash: {CRASHED}")]
-    );
+    let down = format!("web is down, after more crashes: {CRASHED} (2 times");
+    assert!(told.len() == 1 && told[0].starts_with(&down), "{told:?}");
 }
 
 #[test]

@@ -280,7 +280,7 @@ fn a_service_outside_of_the_usual_places_is_found_where_its_hooks_ran() {
     let first = "web crashed, and is down: exit code 1";
     assert!(messages[0].starts_with(first), "{messages:#?}");
     assert!(
-        messages[1].starts_with("web is still down for "),
+        messages[1].starts_with("web has been down for "),
         "{messages:#?}"
     );
     let doctor = machine.command("doctor").arg("web").output().unwrap();
@@ -365,7 +365,7 @@ const TABLE: [Row; 7] = [
         &[
             ("crashed: exit code 1", "restarting (runit)"),
             ("is down: ", "down: runit no longer wants it up"),
-            ("is still down for ", "down: runit no longer wants it up"),
+            ("has been down for ", "down: runit no longer wants it up"),
         ],
     ),
     row(
@@ -376,16 +376,22 @@ const TABLE: [Row; 7] = [
                 "crashed, and is down: exit code 1",
                 "down: runit no longer wants it up",
             ),
-            ("is still down for ", "down: runit no longer wants it up"),
+            ("has been down for ", "down: runit no longer wants it up"),
         ],
     ),
     row(
         "crash, started and stopped by hand between two looks",
         "revived",
-        &[(
-            "crashed, and is down: exit code 1",
-            "down: runit no longer wants it up",
-        )],
+        &[
+            (
+                "crashed, and is down: exit code 1",
+                "down: runit no longer wants it up",
+            ),
+            (
+                "came up again, and was stopped as planned",
+                "stopped: as planned, at ",
+            ),
+        ],
     ),
     row("sv down", "stopped", &[]),
     row("sv restart", "restarted", &[]),

@@ -264,7 +264,7 @@ const TABLE: [Row; 6] = [
         &[
             ("crashed: exit code 1", "restarting (s6)"),
             ("is down: ", "down: s6 no longer wants it up"),
-            ("is still down for ", "down: s6 no longer wants it up"),
+            ("has been down for ", "down: s6 no longer wants it up"),
         ],
     ),
     row(
@@ -275,16 +275,22 @@ const TABLE: [Row; 6] = [
                 "crashed, and is down: exit code 1",
                 "down: s6 no longer wants it up",
             ),
-            ("is still down for ", "down: s6 no longer wants it up"),
+            ("has been down for ", "down: s6 no longer wants it up"),
         ],
     ),
     row(
         "crash, started and stopped by hand between two looks",
         "revived",
-        &[(
-            "crashed, and is down: exit code 1",
-            "down: s6 no longer wants it up",
-        )],
+        &[
+            (
+                "crashed, and is down: exit code 1",
+                "down: s6 no longer wants it up",
+            ),
+            (
+                "came up again, and was stopped as planned",
+                "stopped: as planned, at ",
+            ),
+        ],
     ),
     row("s6-svc -d", "stopped", &[]),
     row("s6-svc -r that was announced", "restarted", &[]),

@@ -431,7 +431,7 @@ fn without_supervisords_log_the_end_is_a_crash_whose_exit_is_unknown() {
 }
 
 /// What happened to each program, and what people hear of it.
-const TABLE: [Row; 6] = [
+const TABLE: [Row; 7] = [
     row(
         "crash, then a restart",
         "back",
@@ -447,7 +447,7 @@ const TABLE: [Row; 6] = [
                 "down: supervisord has given up (FATAL: Exited too quickly",
             ),
             (
-                "is still down for ",
+                "has been down for ",
                 "down: supervisord has given up (FATAL: Exited too quickly",
             ),
         ],
@@ -461,8 +461,19 @@ const TABLE: [Row; 6] = [
                 "down: supervisord does not restart it (EXITED)",
             ),
             (
-                "is still down for ",
+                "has been down for ",
                 "down: supervisord does not restart it (EXITED)",
+            ),
+        ],
+    ),
+    row(
+        "crash, a restart, supervisorctl stop",
+        "left",
+        &[
+            ("crashed: exit code 1", ""),
+            (
+                "came up again, and was stopped as planned, after exit code 1",
+                "stopped: as planned, at ",
             ),
         ],
     ),
@@ -487,6 +498,7 @@ fn each_message_says_how_things_stand_with_the_program_now() {
         ("back", "exit 1", "startsecs=0"),
         ("given-up", "exit 3", "startsecs=60\nstartretries=0"),
         ("once", "exit 1", "startsecs=0\nautorestart=false"),
+        ("left", "exit 1", "startsecs=0"),
         ("stopped", "", "startsecs=0"),
         ("restarted", "", "startsecs=0"),
         ("done", "exit 0", "startsecs=0\nautorestart=unexpected"),
@@ -503,9 +515,15 @@ fn each_message_says_how_things_stand_with_the_program_now() {
         wait_for("its marker", || machine.markers().contains(&job.to_owned()));
         supervisord.ctl(&[command, job]);
     }
-    for job in ["back", "once"] {
+    for job in ["back", "once", "left"] {
         machine.wait_for_messages(job, 1, None);
     }
+    wait_for("its next life", || {
+        machine.markers().contains(&"left".to_owned())
+    });
+    supervisord.ctl(&["stop", "left"]);
+    machine.settle_hooks();
+    machine.wait_for_messages("left", 2, Some("11m"));
     machine.wait_for_messages("given-up", 2, None);
     machine.wait_for_messages("back", 2, Some("11m"));
     // The look before this one may have noted that they are down, and reminders come an hour after.

@@ -28,7 +28,7 @@ const TABLE: [Row; 5] = [
                 "down: Upstart has given up (respawning too fast)",
             ),
             (
-                "is still down for ",
+                "has been down for ",
                 "down: Upstart has given up (respawning too fast)",
             ),
         ],
@@ -42,7 +42,7 @@ const TABLE: [Row; 5] = [
                 "down: nothing restarts it (no respawn)",
             ),
             (
-                "is still down for ",
+                "has been down for ",
                 "down: nothing restarts it (no respawn)",
             ),
         ],

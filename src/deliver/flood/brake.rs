@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::times::{FIRST_WINDOW, WINDOW, elapsed};
 use crate::report::Timestamp;
 
-/// Maximum number of messages of a job an hour.
+/// Maximum number of messages of a job an hour. Only that something told is over comes beside them.
 const MAX_AN_HOUR: usize = 6;
-/// Maximum number of reports of single crashes among them. The others are for a summary and for
-/// "up again".
+/// Maximum number of reports of single crashes among them.
 const MAX_SINGLES: usize = 4;
 
 /// The messages about a job that a sink has got lately.
@@ -55,19 +54,32 @@ impl Brake {
         self.refused = Some(SentMessage { at, is_single });
     }
 
-    /// Returns true if the sink may be told something now.
-    pub fn has_room(&self, open: OnTheirWay, now: Timestamp) -> bool {
-        let is_paused = self
-            .refused
-            .is_some_and(|refused| elapsed(Some(refused.at), now) < pause(refused));
-        let count = self.lately(now).count() + open.singles + open.others;
-        !is_paused && count < MAX_AN_HOUR
+    /// Returns true if the sink is left in peace, as it has just refused a message.
+    pub fn is_paused(&self, now: Timestamp) -> bool {
+        self.refused
+            .is_some_and(|refused| elapsed(Some(refused.at), now) < pause(refused))
     }
 
-    /// Returns true if the sink may be told of one crash now.
-    pub fn has_room_for_one(&self, open: OnTheirWay, now: Timestamp) -> bool {
+    /// Returns true if the sink may be told something now.
+    pub fn has_room(&self, open: OnTheirWay, now: Timestamp) -> bool {
+        let count = self.lately(now).count() + open.singles + open.others;
+        !self.is_paused(now) && count < MAX_AN_HOUR
+    }
+
+    /// Returns true if the sink may be told of one crash now. Room is kept for "up again" after it,
+    /// and for a summary, if there `may_be_a_summary` before the hour is over.
+    pub fn has_room_for_one(
+        &self,
+        open: OnTheirWay,
+        may_be_a_summary: bool,
+        now: Timestamp,
+    ) -> bool {
         let singles = self.lately(now).filter(|taken| taken.is_single).count();
-        self.has_room(open, now) && singles + open.singles < MAX_SINGLES
+        let kept = OnTheirWay {
+            others: open.others + 1 + usize::from(may_be_a_summary),
+            ..open
+        };
+        self.has_room(kept, now) && singles + open.singles < MAX_SINGLES
     }
 
     /// Returns when there is room for another message if there is none now.

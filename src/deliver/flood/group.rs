@@ -41,6 +41,26 @@ pub enum Sign {
     Up(Duration),
     /// Its last run that ended well ended then.
     EndedWell(Timestamp),
+    /// It came up, and somebody stopped it then.
+    Stopped(Timestamp),
+}
+
+impl Sign {
+    /// Returns when its last run ended well, if that is the sign.
+    pub fn ended_well(self) -> Option<Timestamp> {
+        match self {
+            Self::EndedWell(at) => Some(at),
+            Self::Up(_) | Self::Stopped(_) => None,
+        }
+    }
+
+    /// Returns when it was stopped, if that is the sign.
+    pub fn stopped(self) -> Option<Timestamp> {
+        match self {
+            Self::Stopped(at) => Some(at),
+            Self::Up(_) | Self::EndedWell(_) => None,
+        }
+    }
 }
 
 /// Everything that is remembered of a group.
@@ -191,6 +211,12 @@ impl Group {
         matches!(self.told, Mention::Held(_))
     }
 
+    /// Returns its latest crash and when that was, if no other waits to be told.
+    pub fn only_one_waiting(&self) -> Option<(&ReportId, Timestamp)> {
+        let waiting = self.waiting.filter(|waiting| waiting.count == 1)?;
+        Some((self.latest.as_ref()?, waiting.last))
+    }
+
     /// Returns true if a summary of what waits is due. `summed` is the time of the job's latest
     /// summary.
     pub fn is_due(&self, summed: Option<Timestamp>, now: Timestamp) -> bool {
@@ -219,15 +245,29 @@ impl Group {
         })
     }
 
-    /// Returns for how long all its services have been well: running, or without a crash since
-    /// before their last run that ended well. `None` if one is not, or not for long enough.
-    pub fn well(&self, signs: &BTreeMap<Service, Sign>, now: Timestamp) -> Option<Duration> {
+    /// Returns for how long all its services have been well: running, without a crash since before
+    /// their last run that ended well, or stopped as somebody wanted it. `None` if one is not, or
+    /// not for long enough. A good end counts `at_once` if that is to be told anyway.
+    pub fn well(
+        &self,
+        signs: &BTreeMap<Service, Sign>,
+        at_once: bool,
+        now: Timestamp,
+    ) -> Option<Duration> {
         let last = self.row.map(|row| row.last);
-        let well = |service| match signs.get(service)? {
-            Sign::Up(time) => Some(*time).filter(|time| *time >= QUIET),
-            Sign::EndedWell(at) => (Some(*at) > last)
-                .then(|| elapsed(last, now))
-                .filter(|time| self.is_missed || *time >= QUIET),
+        let is_since = |at: Timestamp| Some(at) > last;
+        let is_long = |time: &Duration| *time >= QUIET;
+        let well = |service| match *signs.get(service)? {
+            Sign::Up(time) => Some(time).filter(is_long),
+            Sign::EndedWell(at) if is_since(at) => {
+                let time = elapsed(last, now);
+                Some(time).filter(|time| at_once || self.is_missed || is_long(time))
+            }
+            // A run that somebody stops is missing still.
+            Sign::Stopped(at) if is_since(at) && !self.is_missed => {
+                Some(elapsed(Some(at), now)).filter(is_long)
+            }
+            Sign::EndedWell(_) | Sign::Stopped(_) => None,
         };
         let all: Option<Vec<Duration>> = self.services.iter().map(well).collect();
         all?.into_iter().min()

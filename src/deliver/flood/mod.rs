@@ -8,18 +8,21 @@
 //! |---|---|
 //! | the first crash of a group, or the first after 10 min without one | its report, at once |
 //! | it goes on | a summary 5 min after that, then one an hour |
-//! | all its services have been up for 10 min, or their last run ended well and 10 min have passed | it is up again |
-//! | a run is missing | its report, at once; once a run ended well, that it did, whatever else goes on |
+//! | all its services have been up for 10 min, or stopped for so long as somebody wanted it | it is up again |
+//! | their last run ended well, and 10 min have passed since the crash | it ended well |
+//! | a run is missing | its report, at once; once a run ended well, that it did, and with it all that it ends |
 //!
 //! Then a brake holds for the job, whatever its crashes are called:
 //!
 //! | of a job's messages | |
 //! |---|---|
 //! | all of them | 6 an hour |
-//! | reports of single crashes | 4 of these, and none while a crash that the brake held back waits |
+//! | reports of single crashes | 4 of these, none while a crash that the brake held back waits, and none that would leave no room for a summary and "up again" |
 //! | crashes that the brake held back | are in the next summary: after 5 min, or an hour after the one before |
 //! | summaries | one for all groups, with the number of crashes of each |
 //! | "up again" | one for all groups, once none of them has crashed for 10 min |
+//! | "up again" after what was told | comes beside the six, if need be: there are no more of them than of what was told |
+//! | "up again" after what the brake held back | stands for its summary, and waits as that does |
 //!
 //! So the first crash of a new cause may wait for a summary, an hour at most.
 //!
@@ -44,6 +47,7 @@ use crate::report::{Kind, ReportId, Series, Timestamp};
 use brake::{Brake, OnTheirWay};
 use group::total;
 pub use group::{Crash, Group, Service, Sign};
+use times::{WINDOW, elapsed};
 
 /// Maximum number of groups of a job that are told apart. Crashes of more are counted together.
 const MAX_GROUPS: usize = 50;
@@ -115,7 +119,8 @@ impl Thread {
 
     fn over(&mut self, id: &ReportId, at: Timestamp) -> Option<Message> {
         let message = self.take(id)?;
-        if matches!(message.kind, Kind::Summary { .. }) {
+        let is_all_held = !message.ended.is_empty() && message.ended.values().all(Group::is_held);
+        if matches!(message.kind, Kind::Summary { .. }) || is_all_held {
             self.summed = Some(at);
         }
         for name in message.new.keys() {
@@ -162,9 +167,7 @@ impl Thread {
         for crash in crashes {
             self.take_in(name, crash, now);
         }
-        if self.open.iter().any(|message| !message.is_single())
-            || !self.brake.has_room(self.on_their_way(), now)
-        {
+        if self.open.iter().any(|message| !message.is_single()) || self.brake.is_paused(now) {
             return;
         }
         let Some((latest, made_at)) = &self.latest else {
@@ -174,11 +177,10 @@ impl Thread {
         if crashes.is_empty() && self.open.is_empty() && self.say_up_again(&next, signs, now) {
             return;
         }
-        if self
-            .groups
-            .iter()
-            .any(|(name, group)| group.is_due(self.summed, now) && !self.is_on_its_way(name))
-        {
+        let is_due = |(name, group): (&String, &Group)| {
+            group.is_due(self.summed, now) && !self.is_on_its_way(name)
+        };
+        if self.brake.has_room(self.on_their_way(), now) && self.groups.iter().any(is_due) {
             self.say_summary(&next, now);
         }
     }
@@ -186,8 +188,9 @@ impl Thread {
     /// Tells of a crash by its own report, or counts it.
     fn take_in(&mut self, thread: &str, crash: &Crash, now: Timestamp) {
         let name = self.group_of(crash, now);
+        let may_be_a_summary = elapsed(self.summed, now) >= WINDOW;
         let may_speak = name != OTHERS
-            && self.brake.has_room_for_one(self.on_their_way(), now)
+            && (self.brake).has_room_for_one(self.on_their_way(), may_be_a_summary, now)
             && !self.groups.values().any(Group::is_held);
         let is_on_its_way = self.is_on_its_way(&name);
         let (latest, made_at) = self.latest.get_or_insert_with(|| (crash.id.clone(), now));
@@ -244,22 +247,34 @@ impl Thread {
     }
 
     /// Says that services are up again, if all groups that still crash are. A run that was missing
-    /// and then ended well waits for no other group.
+    /// and then ended well waits for nothing, and ends what had failed before it: a good end is
+    /// told once.
     fn say_up_again(
         &mut self,
         id: &ReportId,
         signs: &BTreeMap<Service, Sign>,
         now: Timestamp,
     ) -> bool {
-        let uptime = |group: &Group| group.well(signs, now);
+        let was_missing =
+            |group: &Group| group.is_missed() && group.well(signs, false, now).is_some();
+        let at_once = self.groups.values().any(was_missing);
+        let uptime = |group: &Group| group.well(signs, at_once, now);
         let is_restless = |group: &&Group| {
             uptime(group).is_none() && (group.waiting.is_some() || !group.is_quiet(now))
         };
         let is_calm = !self.groups.values().any(|it| is_restless(&it));
-        let ends = |group: &&Group| uptime(group).is_some() && (is_calm || group.is_missed());
+        let ends = |group: &&Group| uptime(group).is_some() && (is_calm || at_once);
         let Some(up_for) = self.groups.values().filter(ends).filter_map(uptime).min() else {
             return false;
         };
+        // What nobody was told of yet is told as a summary is.
+        let is_owed = |group: &Group| !group.is_held();
+        let may_sum_up = || self.brake.has_room(self.on_their_way(), now);
+        let is_due = |group: &Group| group.is_due(self.summed, now);
+        let mut ending = self.groups.values().filter(ends);
+        if !ending.clone().any(is_owed) && !(may_sum_up() && ending.any(is_due)) {
+            return false;
+        }
         let groups = std::mem::take(&mut self.groups);
         let (mut ended, rest): (BTreeMap<_, _>, _) =
             groups.into_iter().partition(|(_, group)| ends(&group));
@@ -276,7 +291,8 @@ impl Thread {
             all,
             instances: services(ended.values()).len(),
             up_s: up_for.as_secs(),
-            ended_well: last_good_end(ended.values(), signs),
+            ended_well: last_end(ended.values(), signs, Sign::ended_well),
+            stopped: last_end(ended.values(), signs, Sign::stopped),
             made_at: now,
         };
         self.say(id, kind, new, ended, now);
@@ -376,6 +392,22 @@ impl Thread {
             others: self.open.len() - singles,
         }
     }
+
+    /// Takes in that a message about the service's outage has told of the latest crash of a group,
+    /// if that is all that waits. Returns false if it is not.
+    pub fn told_elsewhere(&mut self, name: &str, by: &ReportId, at: Timestamp) -> bool {
+        let is_on_its_way = self.is_on_its_way(name);
+        let Some(group) = self.groups.get_mut(name).filter(|_| !is_on_its_way) else {
+            return false;
+        };
+        let Some((crash, _)) = group.only_one_waiting() else {
+            return false;
+        };
+        self.counted.insert(crash.clone(), by.clone());
+        group.waiting = None;
+        group.tell(true, at);
+        true
+    }
 }
 
 fn waiting(groups: &BTreeMap<String, Group>) -> BTreeMap<String, Series> {
@@ -389,15 +421,14 @@ fn services<'g>(groups: impl Iterator<Item = &'g Group>) -> BTreeSet<&'g Service
     groups.flat_map(|group| &group.services).collect()
 }
 
-/// Returns the last good end of the services of these groups; `None` if one of them is running.
-fn last_good_end<'g>(
+/// Returns the last end of this sort of the services of these groups; `None` if one of them shows
+/// another sign.
+fn last_end<'g>(
     groups: impl Iterator<Item = &'g Group>,
     signs: &BTreeMap<Service, Sign>,
+    sort: fn(Sign) -> Option<Timestamp>,
 ) -> Option<Timestamp> {
-    let end = |service: &Service| match signs.get(service)? {
-        Sign::EndedWell(at) => Some(*at),
-        Sign::Up(_) => None,
-    };
+    let end = |service| sort(*signs.get(service)?);
     let ends: Option<Vec<_>> = services(groups).into_iter().map(end).collect();
     ends?.into_iter().max()
 }

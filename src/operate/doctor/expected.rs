@@ -79,7 +79,7 @@ fn failed_since(subject: &Subject, service: &Expected) -> Option<Stop> {
         job: service.job.clone(),
     };
     let users = [None].into_iter().chain(subject.uid.map(Some));
-    let died = users.filter_map(|user| spool.latest_stop(&of(user)));
+    let died = users.filter_map(|user| Some(spool.latest_death(&of(user))?.stop));
     let latest = died.max_by_key(|stop| stop.stopped_at)?;
     let is_since = latest.instance == service.instance && latest.stopped_at > service.since();
     is_since.then_some(latest)

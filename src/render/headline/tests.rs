@@ -145,6 +145,7 @@ fn a_recovery_says_for_how_long_it_has_been_up_and_what_was_before() {
         instances: 1,
         up_s: 601,
         ended_well: None,
+        stopped: None,
         made_at: at("03:15:01"),
     };
     report.kind = recovered(None);

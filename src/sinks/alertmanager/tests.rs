@@ -55,6 +55,7 @@ fn an_alert_is_one_from_the_first_crash_to_the_recovery() {
         instances: 1,
         up_s: 600,
         ended_well: None,
+        stopped: None,
         made_at: at("03:15:00"),
     };
     let over = alert(over, "03:15:02");
@@ -97,6 +98,7 @@ fn a_recovery_ends_the_alerts_of_all_causes_and_a_summary_goes_on_with_the_first
         instances: 1,
         up_s: 600,
         ended_well: None,
+        stopped: None,
         made_at: at("03:15:00"),
     };
     assert_eq!(alerts(over), ["0011223344556677", "aa"]);

@@ -206,6 +206,7 @@ mod tests {
             instances: 1,
             up_s: 600,
             ended_well: None,
+            stopped: None,
             made_at: all.last,
         };
         assert_eq!(envelope(&report)["type"], "lastwords.recovered");

@@ -30,7 +30,7 @@ mod as_root {
                     "down: systemd has given up (start limit)",
                 ),
                 (
-                    "is still down for ",
+                    "has been down for ",
                     "down: systemd has given up (start limit)",
                 ),
             ],
@@ -44,7 +44,7 @@ mod as_root {
                     "down: nothing restarts it (Restart=no)",
                 ),
                 (
-                    "is still down for ",
+                    "has been down for ",
                     "down: nothing restarts it (Restart=no)",
                 ),
             ],
@@ -58,7 +58,7 @@ mod as_root {
                     "down: systemd does not restart it after this end (Restart=on-abnormal)",
                 ),
                 (
-                    "is still down for ",
+                    "has been down for ",
                     "down: systemd does not restart it after this end (Restart=on-abnormal)",
                 ),
             ],
@@ -80,7 +80,7 @@ mod as_root {
                     "not running: nightly.timer starts it again",
                 ),
                 (
-                    "ended well again, after exit code 1",
+                    "ended well, after exit code 1",
                     "not running: nightly.timer starts it again",
                 ),
             ],
@@ -109,10 +109,16 @@ mod as_root {
         row(
             "crash, started and stopped by hand between two looks",
             "revived",
-            &[(
-                "crashed, and is down: exit code 1",
-                "down: nothing restarts it (Restart=no)",
-            )],
+            &[
+                (
+                    "crashed, and is down: exit code 1",
+                    "down: nothing restarts it (Restart=no)",
+                ),
+                (
+                    "came up again, and was stopped as planned",
+                    "stopped: as planned, at ",
+                ),
+            ],
         ),
         row("systemctl stop", "stopped", &[]),
         row("systemctl restart", "restarted", &[]),

@@ -126,6 +126,7 @@ fn what_was_on_its_way_stays_so_and_ends_as_it_would_have() {
         instances: 1,
         up_s: 600,
         ended_well: None,
+        stopped: None,
         made_at: at(0),
     };
     let mut thread = taken_over(&[

@@ -118,20 +118,14 @@ fn a_summary_is_due_after_its_window_and_as_soon_as_an_hour_has_room() {
 
 #[test]
 fn where_an_hour_has_had_its_six_messages_the_next_is_due_when_the_first_is_an_hour_old() {
-    let mut thread = Thread::default();
-    for seconds in [0, 1] {
-        decide(&mut thread, &[of(1, seconds)], seconds);
+    let mut thread = told_of(&[of(1, 0), of(2, 0), of(3, 0), of(4, 0)]);
+    for (cause, seconds) in [(1, 300), (2, 310)] {
+        decide(&mut thread, &[of(cause, seconds)], seconds);
+        assert_eq!(open(&thread), ["summary"]);
         take_all(&mut thread, seconds);
     }
-    decide(&mut thread, &[], 300);
-    take_all(&mut thread, 300);
-    decide(&mut thread, &[of(2, 310), of(2, 311)], 311);
-    take_all(&mut thread, 311);
-    decide(&mut thread, &[], 611);
-    take_all(&mut thread, 611);
-    decide(&mut thread, &[of(3, 620), of(4, 620), of(4, 621)], 621);
-    take_all(&mut thread, 621);
-    assert_eq!(thread.due(at(621)), Some(at(HOUR)));
+    decide(&mut thread, &[of(3, 320)], 320);
+    assert_eq!(thread.due(at(320)), Some(at(HOUR)));
     decide(&mut thread, &[], HOUR - 1);
     assert_eq!(open(&thread), [""; 0]);
     decide(&mut thread, &[], HOUR);
@@ -309,4 +303,33 @@ fn only_a_cause_of_which_nothing_is_left_to_say_makes_room_for_another() {
         assert_eq!(thread.groups.contains_key("4"), !makes_room);
         assert!(thread.groups.contains_key("5"));
     }
+}
+
+#[test]
+fn what_was_told_is_told_to_be_over_however_full_the_hour_is() {
+    let mut thread = told_of(&[of(1, 0), of(2, 0), of(3, 0), of(4, 0)]);
+    for (cause, seconds) in [(1, 300), (2, 310)] {
+        decide(&mut thread, &[of(cause, seconds)], seconds);
+        take_all(&mut thread, seconds);
+    }
+    decide_up(&mut thread, &[], Some(600), 1000);
+    assert_eq!(open(&thread), ["up again"]);
+}
+
+#[test]
+fn room_is_left_for_a_summary_where_crashes_and_up_again_alternate() {
+    let mut thread = Thread::default();
+    for round in 0..2 {
+        let seconds = round * 700;
+        decide(&mut thread, &[of(1, seconds)], seconds);
+        assert_eq!(open(&thread), ["crash"]);
+        take_all(&mut thread, seconds);
+        decide_up(&mut thread, &[], Some(600), seconds + 600);
+        assert_eq!(open(&thread), ["up again"]);
+        take_all(&mut thread, seconds + 600);
+    }
+    decide(&mut thread, &[of(1, 1400)], 1400);
+    assert_eq!(thread.due(at(1400)), Some(at(1700)));
+    decide(&mut thread, &[], 1700);
+    assert_eq!(open(&thread), ["summary"]);
 }
