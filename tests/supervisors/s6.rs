@@ -104,7 +104,7 @@ fn every_way_to_end_gets_the_right_report() {
             "down-and-kill",
             "trap '' TERM; while :; do sleep 0.1; done",
             Control("-dk"),
-            Silence,
+            unclear(killed_by("KILL")),
         ),
         way(
             "down-segv",

@@ -431,7 +431,7 @@ fn without_supervisords_log_the_end_is_a_crash_whose_exit_is_unknown() {
 }
 
 /// What happened to each program, and what people hear of it.
-const TABLE: [Row; 7] = [
+const TABLE: [Row; 6] = [
     row(
         "crash, then a restart",
         "back",
@@ -466,39 +466,32 @@ const TABLE: [Row; 7] = [
             ),
         ],
     ),
-    row(
-        "crash, a restart, supervisorctl stop",
-        "left",
-        &[
-            ("crashed: exit code 1", ""),
-            (
-                "came up again, and was stopped as planned, after exit code 1",
-                "stopped: as planned, at ",
-            ),
-        ],
-    ),
     row("supervisorctl stop", "stopped", &[]),
     row("supervisorctl restart", "restarted", &[]),
     row("an exit code that it expects", "done", &[]),
 ];
 
-#[test]
-fn each_message_says_how_things_stand_with_the_program_now() {
+/// Returns a machine that keeps its messages, and whose deliverer finds supervisorctl.
+fn telling_machine() -> Harness {
     let machine = Harness::new();
     machine.keep_messages();
-    // Where the deliverer finds them.
     let ours = machine.root.join("usr/bin/supervisorctl");
     fs::create_dir_all(ours.parent().unwrap()).unwrap();
     symlink("/usr/bin/supervisorctl", ours).unwrap();
     fs::create_dir_all(machine.root.join("etc/supervisor")).unwrap();
     let main_file = machine.root.join("etc/supervisor/supervisord.conf");
     symlink(machine.path("supervisord.conf"), main_file).unwrap();
+    machine
+}
+
+#[test]
+fn each_message_says_how_things_stand_with_the_program_now() {
+    let machine = telling_machine();
     let mut more = String::new();
     for (name, first_life, settings) in [
         ("back", "exit 1", "startsecs=0"),
         ("given-up", "exit 3", "startsecs=60\nstartretries=0"),
         ("once", "exit 1", "startsecs=0\nautorestart=false"),
-        ("left", "exit 1", "startsecs=0"),
         ("stopped", "", "startsecs=0"),
         ("restarted", "", "startsecs=0"),
         ("done", "exit 0", "startsecs=0\nautorestart=unexpected"),
@@ -515,15 +508,9 @@ fn each_message_says_how_things_stand_with_the_program_now() {
         wait_for("its marker", || machine.markers().contains(&job.to_owned()));
         supervisord.ctl(&[command, job]);
     }
-    for job in ["back", "once", "left"] {
+    for job in ["back", "once"] {
         machine.wait_for_messages(job, 1, None);
     }
-    wait_for("its next life", || {
-        machine.markers().contains(&"left".to_owned())
-    });
-    supervisord.ctl(&["stop", "left"]);
-    machine.settle_hooks();
-    machine.wait_for_messages("left", 2, Some("11m"));
     machine.wait_for_messages("given-up", 2, None);
     machine.wait_for_messages("back", 2, Some("11m"));
     // The look before this one may have noted that they are down, and reminders come an hour after.
@@ -531,6 +518,36 @@ fn each_message_says_how_things_stand_with_the_program_now() {
     machine.wait_for_messages("once", 2, Some("72m"));
     machine.settle_hooks();
     now::check("supervisord", &TABLE, || machine.messages());
+}
+
+const STOPPED: Row = row(
+    "crash, a restart, supervisorctl stop",
+    "left",
+    &[
+        ("crashed: exit code 1", ""),
+        (
+            "came up again, and was stopped as planned, after exit code 1",
+            "",
+        ),
+    ],
+);
+
+#[test]
+fn a_program_that_came_up_again_and_was_then_stopped_is_said_to_be_so() {
+    let machine = telling_machine();
+    let program = way("left", "exit 1", Nothing, Silence).program(&machine);
+    let program = program.display();
+    let more = format!("[program:left]\ncommand=sh {program}\nstartsecs=0\n");
+    let supervisord = Supervisord::start(&machine, &[], &more);
+    machine.wait_for_messages("left", 1, None);
+    wait_for("its next life", || {
+        machine.markers().contains(&"left".to_owned())
+    });
+    supervisord.ctl(&["stop", "left"]);
+    machine.settle_hooks();
+    machine.wait_for_messages("left", 2, Some("11m"));
+    machine.look("72m");
+    now::check("supervisord, stopped", &[STOPPED], || machine.messages());
 }
 
 mod as_root {

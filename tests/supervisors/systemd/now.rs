@@ -114,10 +114,7 @@ mod as_root {
                     "crashed, and is down: exit code 1",
                     "down: nothing restarts it (Restart=no)",
                 ),
-                (
-                    "came up again, and was stopped as planned",
-                    "stopped: as planned, at ",
-                ),
+                ("came up again, and was stopped as planned", "stopped: "),
             ],
         ),
         row("systemctl stop", "stopped", &[]),
