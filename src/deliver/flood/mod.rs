@@ -272,7 +272,8 @@ impl Thread {
         let may_sum_up = || self.brake.has_room(self.on_their_way(), now);
         let is_due = |group: &Group| group.is_due(self.summed, now);
         let mut ending = self.groups.values().filter(ends);
-        if !ending.clone().any(is_owed) && !(may_sum_up() && ending.any(is_due)) {
+        let is_its_turn = ending.clone().any(is_owed) || may_sum_up() && ending.any(is_due);
+        if !is_its_turn {
             return false;
         }
         let groups = std::mem::take(&mut self.groups);
