@@ -14,8 +14,10 @@
 //!      ├ at a token ─> tokens: a table of shapes
 //!      └ at a URL, a flag, a call ─> phrases
 //! pem: private keys, which go over many lines
+//! entry: where all this may begin in the middle of a text
 //! ```
 
+mod entry;
 mod extent;
 mod looks;
 mod name;
@@ -121,6 +123,31 @@ impl Redactor {
     /// Returns a text without its secrets, with as many lines.
     pub fn lines<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.replaced(text, is_written_line_end)
+    }
+
+    /// Returns what begins at `from`, the start of a line, as [`Self::lines`] of the whole text
+    /// would show it. Returns `None` if only the whole text can tell.
+    pub fn lines_from<'t>(&self, text: &'t str, from: usize) -> Option<Cow<'t, str>> {
+        let wanted = text.get(from..)?;
+        Some(match self.bytes_from(text.as_bytes(), from)? {
+            Cow::Borrowed(_) => wanted.into(),
+            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        })
+    }
+
+    /// Returns what begins at `from`, the start of a line, as [`Self::bytes`] of all bytes would
+    /// show it. Returns `None` if only all of them can tell.
+    pub fn bytes_from<'t>(&self, bytes: &'t [u8], from: usize) -> Option<Cow<'t, [u8]>> {
+        // A job's pattern may match what goes over any number of lines.
+        if !self.patterns.is_empty() {
+            return None;
+        }
+        let entry = entry::entry(bytes, from)?;
+        let secrets = self.secrets(bytes.get(entry..)?).into_iter();
+        let to = |at: usize| (entry + at).saturating_sub(from);
+        let secrets = secrets.map(|secret| to(secret.start)..to(secret.end));
+        let secrets = secrets.filter(|secret| !secret.is_empty()).collect();
+        Some(replaced(bytes.get(from..)?, secrets, is_written_line_end))
     }
 
     /// Returns bytes without their secrets, with as many lines.

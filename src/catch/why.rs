@@ -80,9 +80,6 @@ pub fn explain(
 
 /// Explains each log by itself, beginning with the output that `lastwords run` has kept. Returns
 /// the surest explanation; of several, that of the log which was written last.
-///
-/// A cause quotes parts of lines, and what is left of a secret is no longer known as one. So the
-/// logs are redacted before.
 fn of_the_logs(
     stop: &Stop,
     sections: &[Section],
@@ -93,24 +90,25 @@ fn of_the_logs(
     logs.sort_by_key(|log| Reverse(log.modified));
     let share = MOST / logs.len().max(1);
     let explain = |log: Option<(&str, &str)>| {
-        cause::explain(&Scene {
+        let scene = Scene {
             job: &stop.job,
             pid: stop.pid,
             exit: &stop.exit,
             log,
             kernel: ("kernel log", &clues.kernel),
-        })
+        };
+        cause::explain_redacted(&scene, redactor)
     };
     let kept = sections
         .iter()
         .filter(|section| section.kind == CollectorKind::OUTPUT && section.status == Status::Ok);
     let kept = kept.map(|section| {
         let said = output::said(&section.text);
-        explain(Some((&section.collector, &redactor.lines(&said))))
+        explain(Some((&section.collector, &said)))
     });
     let each = logs
         .iter()
-        .map(|log| explain(Some((&log.path, &redactor.lines(last(&log.text, share))))));
+        .map(|log| explain(Some((&log.path, last(&log.text, share)))));
     kept.chain(each)
         .min_by_key(|explanation| sureness(&explanation.cause))
         .unwrap_or_else(|| explain(None))

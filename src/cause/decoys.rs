@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::text::{self, LogLine};
 use super::window::LogWindow;
-use super::{Scene, explain, explain_by};
+use super::{Scene, explain, explain_by, explain_redacted};
+use crate::redact::Redactor;
 use crate::report::{Cause, Confidence, Exit, signal_of_code};
 
 #[derive(Deserialize)]
@@ -176,7 +177,17 @@ fn the_end_of_a_long_log_tells_what_all_of_it_tells() {
                 text: &log,
                 ..LogWindow::default()
             };
-            let (end, all) = (explain(&scene), explain_by(&scene, whole));
+            let (end, all) = (explain(&scene), explain_by(&scene, whole, &log));
+            let redactor = Redactor::default();
+            let safe = redactor.lines(&log);
+            let safe = explain(&Scene {
+                log: Some(("log", &safe)),
+                ..scene
+            });
+            let redacted = explain_redacted(&scene, &redactor);
+            if safe != redacted {
+                let _ = writeln!(wrong, "{}: {:?}\n{:?}", sample.name, safe, redacted);
+            }
             if Some(&end) != all.as_ref() {
                 let all = all.map(|all| all.cause);
                 let _ = writeln!(wrong, "{}: {:?}\n{all:?}", sample.name, end.cause);

@@ -39,6 +39,8 @@ pub mod text;
 mod window;
 pub mod wording;
 
+use std::cell::OnceCell;
+
 use explanation::{from_exit, from_last_words, from_log};
 use finding::{Finding, Proof};
 use judge::LogEvidence;
@@ -46,22 +48,36 @@ use tail::Tail;
 use text::LogLine;
 use window::LogWindow;
 
+use crate::redact::Redactor;
 use crate::report::{Death, Exit};
 
 pub use scene::{Explanation, KernelMessage, Scene};
 
-/// Names the cause that the evidence proves.
+/// Names the cause that the evidence proves. The log has no secrets.
 pub fn explain(scene: &Scene) -> Explanation {
     let (_, log) = scene.log.unwrap_or_default();
     LogWindow::of(log)
-        .find_map(|view| explain_by(scene, view))
+        .find_map(|view| explain_by(scene, view, view.text))
         .unwrap_or_else(|| from_exit(scene))
 }
 
-/// Names the cause by the end of the log; `None` if the log above may tell otherwise.
-fn explain_by(scene: &Scene, view: LogWindow) -> Option<Explanation> {
+/// Names the cause as [`explain`] does, by a log that may have secrets.
+///
+/// A cause quotes parts of lines, and what is left of a secret is no longer known as one. So what
+/// is read of the log is redacted before.
+pub fn explain_redacted(scene: &Scene, redactor: &Redactor) -> Explanation {
+    let (_, log) = scene.log.unwrap_or_default();
+    let whole = OnceCell::new();
+    LogWindow::of(log)
+        .find_map(|view| explain_by(scene, view, &view.redacted(log, redactor, &whole)))
+        .unwrap_or_else(|| from_exit(scene))
+}
+
+/// Names the cause by the end of the log, which has this text; `None` if the log above may tell
+/// otherwise.
+fn explain_by(scene: &Scene, view: LogWindow, text: &str) -> Option<Explanation> {
     let (source, _) = scene.log.unwrap_or_default();
-    let mut lines = text::read(view.text);
+    let mut lines = text::read(text);
     let first = view.first_line();
     for line in &mut lines {
         line.number += first - 1;

@@ -1,6 +1,11 @@
 //! Views of the end of a log. A death is told by its last lines, so the end is read first, and more
 //! of the log only if the end cannot tell.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use crate::redact::{REDACTED, Redactor};
+
 /// Lengths of the ends that are read before the whole log, in bytes.
 const LENGTHS: [usize; 2] = [64 * 1024, 256 * 1024];
 /// Maximum number of lines that are read. In memory a line takes a few hundred bytes, however short
@@ -10,6 +15,8 @@ const LINES: usize = 20_000;
 /// The end of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogWindow<'a> {
+    /// Where its text begins in the whole log.
+    pub start: usize,
     /// Number of lines before all others that are never read.
     pub dropped: usize,
     /// The log before it, which is not read.
@@ -22,9 +29,11 @@ impl<'a> LogWindow<'a> {
     /// Returns the views of a log, the shortest first. The last is the whole log, or its last
     /// [`LINES`]. One that is more than half of the log would save little.
     pub fn of(log: &'a str) -> impl Iterator<Item = Self> {
-        let (dropped, log) = last_lines(log);
+        let start = last_lines(log);
+        let (dropped, log) = log.split_at_checked(start).unwrap_or(("", log));
         let whole = Self {
-            dropped,
+            start,
+            dropped: breaks(dropped),
             above: "",
             text: log,
         };
@@ -44,6 +53,7 @@ impl<'a> LogWindow<'a> {
             + 1;
         let (above, text) = self.text.split_at_checked(from + line)?;
         Some(Self {
+            start: self.start + above.len(),
             above,
             text,
             ..self
@@ -55,22 +65,39 @@ impl<'a> LogWindow<'a> {
         self.dropped + breaks(self.above) + 1
     }
 
+    /// Returns the lines without their secrets. The view is one of this log; `whole` keeps the
+    /// whole log without its secrets, which some views take.
+    pub fn redacted<'t>(
+        &self,
+        log: &'t str,
+        redactor: &Redactor,
+        whole: &'t OnceCell<Cow<'t, str>>,
+    ) -> Cow<'t, str> {
+        let end = || redactor.lines_from(log, self.start);
+        end().filter(|_| whole.get().is_none()).unwrap_or_else(|| {
+            let whole = whole.get_or_init(|| redactor.lines(log));
+            let mut lines = whole.split_inclusive('\n');
+            let above = self.first_line() - 1;
+            let above: usize = lines.by_ref().take(above).map(str::len).sum();
+            whole.get(above..).unwrap_or_default().into()
+        })
+    }
+
     /// Returns true if the log above has words of a message, as a message that differs only in its
-    /// digits would.
+    /// digits would. Nobody knows which words stood in the place of a secret.
     pub fn may_have_above(&self, message: &str) -> bool {
         let pieces = message.split(|c: char| !(c.is_ascii_alphabetic() || c == ' '));
         let longest = pieces.max_by_key(|piece| piece.len()).unwrap_or_default();
-        self.above.contains(longest) && !self.above.is_empty()
+        let is_there = self.above.contains(longest) || message.contains(REDACTED);
+        is_there && !self.above.is_empty()
     }
 }
 
-/// Returns the last lines of a log, and the number of those before them.
-fn last_lines(log: &str) -> (usize, &str) {
+/// Returns where the last [`LINES`] of a log begin.
+fn last_lines(log: &str) -> usize {
     let mut ends = log.rmatch_indices('\n').map(|(at, _)| at + 1);
     // The first is that of the last line.
-    let from = ends.nth(LINES).unwrap_or_default();
-    let (dropped, text) = log.split_at_checked(from).unwrap_or(("", log));
-    (breaks(dropped), text)
+    ends.nth(LINES).unwrap_or_default()
 }
 
 fn breaks(text: &str) -> usize {

@@ -362,13 +362,15 @@ pub(super) fn shown(
     } else {
         margin + line.map_or(0, |newline| newline + 1)
     };
-    let text = redactor.bytes(bytes.get(from..).unwrap_or_default());
+    let end = redactor.bytes_from(bytes, from).filter(|_| from > 0);
+    let is_whole = end.is_none();
+    let text = end.unwrap_or_else(|| redactor.bytes(bytes));
     let start = text.len().saturating_sub(max_bytes);
     let starts_a_line = start
         .checked_sub(1)
         .is_none_or(|before| text.get(before) == Some(&b'\n'));
     let (last, cut, all) = last_lines(text.get(start..).unwrap_or_default(), starts_a_line, lines);
-    (last, cut, all && start == 0 && from == 0)
+    (last, cut, all && start == 0 && is_whole)
 }
 
 /// Returns the last lines, true if the first of them is cut, and true if there are no others.

@@ -92,9 +92,7 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
         .as_deref()
         .unwrap_or(Path::new(""))
         .to_string_lossy();
-    // A cause quotes parts of lines, and what is left of a secret is no longer known as one.
-    let log = log.map(|(name, text)| (name, Redactor::default().lines(&text).into_owned()));
-    let explanation = cause::explain(&Scene {
+    let scene = Scene {
         job: &args.job,
         pid: args.pid,
         exit: &args.exit,
@@ -102,7 +100,8 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
             .as_ref()
             .map(|(name, text)| (name.as_ref(), text.as_str())),
         kernel: (&kernel_name, &kernel),
-    });
+    };
+    let explanation = cause::explain_redacted(&scene, &Redactor::default());
     let cause = &explanation.cause;
     if args.json {
         let evidence: Vec<_> = cause

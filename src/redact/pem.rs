@@ -19,7 +19,7 @@ const WIDTHS: [usize; 3] = [64, 70, 76];
 /// Maximum number of rows between a first line and a key's text: `Proc-Type:`, `Comment:`.
 const HEADERS: usize = 6;
 /// Maximum length of a key's text, in bytes: an RSA key of 16,384 bits has 12 KiB.
-const LONGEST: usize = 32 * 1024;
+pub const LONGEST: usize = 32 * 1024;
 
 /// Returns the parts of private keys, a range for each row, in order.
 pub fn bodies(text: &[u8]) -> Vec<Range<usize>> {
@@ -55,7 +55,7 @@ pub fn bodies(text: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// Returns true if a text is worth a closer look: few texts are.
-fn may_hold_a_key(text: &[u8]) -> bool {
+pub fn may_hold_a_key(text: &[u8]) -> bool {
     let mut at = 0;
     while at < text.len() {
         let end = skip(text, at, is_base64);

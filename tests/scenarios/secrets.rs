@@ -242,9 +242,10 @@ fn no_part_of_a_long_secret_is_left_in_a_cause_or_at_the_beginning_of_a_log() {
 }
 
 #[test]
-fn a_secret_that_begins_far_above_the_end_of_a_log_is_in_no_cause() {
+fn a_secret_that_begins_far_above_the_end_of_a_log_is_in_no_cause_and_no_section() {
     let machine = Harness::new();
-    let log = machine.path("web.log");
+    machine.configure("web", "[[collect.log]]\npath = '/var/log/web.log'\n");
+    let log = machine.root.join("var/log/web.log");
     let list = "- words of the secret here\n".repeat(5000);
     for text in [
         format!(
@@ -259,6 +260,15 @@ fn a_secret_that_begins_far_above_the_end_of_a_log_is_in_no_cause() {
         let said = explain.args(["--exit", "1"]).output().unwrap().stdout;
         assert!(said.starts_with(b"exit code 1"), "{said:?}");
         assert_clean("explain", &String::from_utf8_lossy(&said));
+        hooks::crash(&machine, |_| {});
+    }
+    machine.wait_for_workers();
+    let reports = machine.reports();
+    assert_eq!(reports.len(), 2);
+    for report in reports {
+        let json = serde_json::to_string(&report).unwrap();
+        assert!(json.contains("[redacted]"), "{json}");
+        assert_clean("the report", &json);
     }
 }
 
