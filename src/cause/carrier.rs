@@ -234,11 +234,25 @@ fn syslog<'a>(carried: &Carried, host: Option<&str>) -> Option<Carried<'a>> {
     if [2, 3].into_iter().any(is_level) || pid.is_none() && group(2) != host {
         return None;
     }
+    let inner = carried.inner(found.get(0)?.end(), group(1));
     Some(Carried {
+        text: unescape(inner.text),
         pid: pid.and_then(|pid| pid.parse().ok()).or(carried.pid),
         name: group(3).map(str::to_owned).or_else(|| carried.name.clone()),
-        ..carried.inner(found.get(0)?.end(), group(1))
+        ..inner
     })
+}
+
+/// The end of a line inside of a message, as rsyslog writes it.
+pub const NEW_LINE: &str = "#012";
+
+/// Returns a text with the tabs and without the colours that rsyslog has escaped.
+fn unescape(text: Cow<str>) -> Cow<str> {
+    if !text.contains("#0") {
+        return text;
+    }
+    let whole = text.replace("#011", "\t").replace("#033", "\x1b");
+    Cow::Owned(without_colours(&whole).into_owned())
 }
 
 /// `0|web | `, `web-1  | `, `web_1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `PM2 | `, `INFO | jvm 1 |

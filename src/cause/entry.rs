@@ -108,9 +108,18 @@ fn from_json(text: &str) -> Option<LogEntry> {
             "body",
             "Message",
             "MESSAGE",
+            "RenderedMessage",
+            "MessageTemplate",
         ],
     )
     .or_else(|| inner.and_then(|inner| string(inner, &["message", "msg"])));
+    let attributes = object.get("attr").and_then(Value::as_object);
+    let message = match attributes.and_then(mongo_message) {
+        Some(detail) if level == Some(LogLevel::Error) => {
+            message.map(|message| format!("{message}: {detail}"))
+        }
+        _ => message,
+    };
     let at = field(
         &object,
         &[
@@ -129,7 +138,6 @@ fn from_json(text: &str) -> Option<LogEntry> {
     if level.is_none() && (message.is_none() || at.is_none()) {
         return None;
     }
-    let attributes = object.get("attr").and_then(Value::as_object);
     let error = error_of(&object)
         .or_else(|| inner.or(attributes).and_then(error_of))
         .unwrap_or_default();
@@ -189,10 +197,11 @@ const STACK: [&str; 8] = [
 
 /// Returns the stack of the error in a JSON entry, or the error's words if it has no stack.
 fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
-    const ERROR: [&str; 7] = [
+    const ERROR: [&str; 8] = [
         "err",
         "error",
         "exception",
+        "Exception",
         "exc_info",
         "@x",
         "cause",
@@ -251,6 +260,18 @@ fn mongo_level(object: &Map<String, Value>) -> Option<LogLevel> {
     })
 }
 
+/// Returns what `MongoDB`'s storage engine says, which stands among the attributes.
+fn mongo_message(attributes: &Map<String, Value>) -> Option<String> {
+    match attributes.get("message")? {
+        Value::Object(inner) => {
+            let message = string(inner, &["msg"])?;
+            let error = string(inner, &["error_str"]);
+            Some(error.map_or_else(|| message.clone(), |error| format!("{message}: {error}")))
+        }
+        message => message.as_str().map(str::to_owned),
+    }
+}
+
 fn level_of(value: &Value) -> Option<LogLevel> {
     match value {
         // pino and bunyan count 10, 20 … 60; syslog 7 … 0.
@@ -292,8 +313,8 @@ pub fn level_named(name: &str) -> Option<LogLevel> {
     Some(match name.to_ascii_lowercase().as_str() {
         "d" | "trc" | "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly"
         | "dbg" => LogLevel::Debug,
-        "i" | "info" | "information" | "notice" | "note" | "system" | "config" | "inf" | "log"
-        | "http" => LogLevel::Info,
+        "i" | "n" | "info" | "information" | "notice" | "note" | "system" | "config" | "inf"
+        | "log" | "http" => LogLevel::Info,
         "w" | "warn" | "warning" | "wrn" => LogLevel::Warn,
         "e" | "error" | "err" | "severe" | "eror" => LogLevel::Error,
         "c" | "f" | "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic"
@@ -317,6 +338,7 @@ static LEVEL: LazyLock<Option<bytes::Regex>> = LazyLock::new(|| {
             (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|[\x20\t]|\[\d+\]|$)
               | [\[(<]\x20?(?:[\w\x20\#-]+/)?(?P<boxed>(?i:trace|debug|verbose|info(?:rmation)?|notice|note|system|warn(?:ing)?|err(?:or)?|severe|crit(?:ical)?|fatal|alert|emerg(?:ency)?|panic|dbg|inf|wrn|ftl|trc)|[IWEFD])(?:\x20*[\])>])
               | (?P<letter>[IWEFD])!\x20
+              | (?P<initial>[IWEFDCN])\x20(?:\||[A-Z-]+\x20+\[\w+\])
               | (?:(?:ts|time|t|caller|logger|component)=(?:\x22[^\x22]*\x22|[^\x20\x22]+)\x20){0,4}l(?:eve|v)l=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
               | (?P<channel>[a-z]\w*)\.(?P<php>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20
               | (?P<named>trace|debug|info|notice|warn(?:ing)?|err(?:or)?|crit(?:ical)?|alert|emerg|fatal|panic):\x20 ) )",
@@ -398,7 +420,11 @@ fn without_logger(message: String) -> String {
     let name = message.strip_prefix('[').and_then(|it| it.split_once(']'));
     match name {
         Some((name, rest)) if name.len() < 80 && name.contains(['.', '@']) => {
-            rest.trim_start_matches([' ', '-', ':']).to_owned()
+            let rest = rest.trim_start_matches([' ', '-', ':']);
+            // JBoss's thread: `(main) `.
+            let thread = rest.strip_prefix('(').and_then(|it| it.split_once(") "));
+            let named = thread.filter(|(name, _)| name.len() < 80);
+            named.map_or(rest, |(_, rest)| rest).to_owned()
         }
         _ => message,
     }
@@ -416,8 +442,25 @@ fn inner_time(head: &str, found: &Captures) -> Option<f64> {
     Some(f64::from((day / 100 * 31 + day % 100) * 86_400) + time)
 }
 
+/// Reads the form of Zabbix: `  20538:20261122:234612.192 cannot bind socket`.
+fn from_zabbix(text: &str) -> Option<LogEntry> {
+    let (head, message) = text.trim_start().split_once(' ')?;
+    let (pid, stamp) = head.split_once(':')?;
+    let (date, time) = stamp.split_once(':')?;
+    let is_stamp = date.len() == 8 && time.len() == 10 && time.get(6..7) == Some(".");
+    let part = |text: &str, at: usize| text.get(at..at + 2)?.parse::<f64>().ok();
+    let (day, hour, minute) = (part(date, 6)?, part(time, 0)?, part(time, 2)?);
+    let seconds: f64 = time.get(4..)?.parse().ok()?;
+    is_stamp.then_some(LogEntry {
+        at: Some(day * 86_400.0 + hour * 3600.0 + minute * 60.0 + seconds),
+        pid: Some(pid.parse().ok()?),
+        message: message.trim().to_owned(),
+        ..LogEntry::default()
+    })
+}
+
 fn from_text(text: &str) -> Option<LogEntry> {
-    if let Some(entry) = from_redis(text) {
+    if let Some(entry) = from_redis(text).or_else(|| from_zabbix(text)) {
         return Some(entry);
     }
     let stamped = stamp::read(text);
@@ -445,7 +488,7 @@ fn from_text(text: &str) -> Option<LogEntry> {
         // behind a timestamp.
         let names: &[&str] = if at.is_some() {
             &[
-                "ruby", "caps", "boxed", "letter", "fmt", "php", "named", "plain",
+                "ruby", "caps", "boxed", "letter", "initial", "fmt", "php", "named", "plain",
             ]
         } else {
             &["ruby", "brief", "caps", "boxed", "fmt"]
@@ -468,9 +511,11 @@ fn from_text(text: &str) -> Option<LogEntry> {
         }),
         _ => Some(rest),
     };
-    let message = message
-        .unwrap_or_default()
-        .trim_start_matches([' ', ':', '|', '-', ']', '\t']);
+    let message = message.unwrap_or_default();
+    let trimmed = message.trim_start_matches([' ', ':', '|', '-', ']', '\t']);
+    // An option of a command line is a part of the message.
+    let is_option = message.strip_prefix("--") == Some(trimmed);
+    let message = if is_option { message } else { trimmed };
     let fmt = (text.contains("level=") || text.contains("lvl="))
         .then(|| logfmt(text))
         .flatten();

@@ -9,9 +9,10 @@ static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"(?x-u)^[\[(]?(?:
             (?P<y>\d{4})[-/.](?P<mo>\d\d)[-/.](?P<d>\d\d)[T\x20_]\x20?(?P<h>\d{1,2}):(?P<mi>\d\d):(?P<s>\d\d)(?P<f>[.,]\d{1,9})?(?:\x20?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?
           | (?:[A-Z][a-z]{2}\x20)?(?P<mon>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\x20+(?P<d2>\d{1,2})\x20(?P<h2>\d\d):(?P<mi2>\d\d):(?P<s2>\d\d)(?P<f2>\.\d{1,9})?(?:\x20(?P<y2>\d{4}))?
-          | (?P<d3>\d\d)[/-](?P<mon3>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[/-](?P<y3>\d{4})[:\x20](?P<h3>\d\d):(?P<mi3>\d\d):(?P<s3>\d\d)(?P<f3>[.,]\d{1,9})?(?:\x20[A-Z][A-Za-z/_]{2,}|\x20[+-]\d{4})?
+          | (?P<d3>\d\d)[/-](?P<mon3>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[/-](?P<y3>\d{4})[:\x20](?P<h3>\d\d):(?P<mi3>\d\d):(?P<s3>\d\d)(?P<f3>[.,]\d{1,9})?(?:(?P<area>\x20[A-Z][A-Za-z/_]{2,})|\x20[+-]\d{4})?
           | (?P<d5>\d\d)\x20(?P<mon5>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\x20(?P<y5>\d{4})\x20(?P<h5>\d\d):(?P<mi5>\d\d):(?P<s5>\d\d)(?P<f5>\.\d{1,9})?
           | (?P<epoch>1\d{9}(?:\.\d{1,9})?):\x20
+          | (?:(?P<sec>1\d{9})|(?P<hex>[0-9a-f]{8}))\.[0-9a-f]{8}\x200x[0-9a-f]{8,16}
           | @(?P<tai>[0-9a-f]{16})[0-9a-f]{8}
           | (?P<h4>\d\d):(?P<mi4>\d\d):(?P<s4>\d\d)(?P<f4>[.,]\d{1,9})?
         )[\])]?",
@@ -21,6 +22,11 @@ static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// Levels of Java's own logger; see `java.util.logging.Level`.
+const LEVELS: [&str; 7] = [
+    "SEVERE", "WARNING", "INFO", "CONFIG", "FINE", "FINER", "FINEST",
 ];
 
 /// Returns the timestamp that a text begins with, in seconds since an arbitrary moment, and its
@@ -39,8 +45,22 @@ pub fn read(text: &str) -> Option<(f64, usize)> {
     };
     let any = |names: [&str; 5]| names.iter().find_map(|name| number(name));
     let length = found.get(0)?.end();
+    // Tomcat's level stands where PHP has the zone.
+    let level = found
+        .name("area")
+        .filter(|area| LEVELS.contains(&area.as_str().trim()));
+    let length = level.map_or(length, |level| level.start());
+    let length = length + text.get(length..).and_then(zone).unwrap_or_default();
     if let Some(epoch) = found.name("epoch") {
         return epoch.as_str().parse().ok().map(|at| (at, length));
+    }
+    // slapd's time, and the thread behind it.
+    if let Some(seconds) = number("sec") {
+        return Some((f64::from(seconds), length));
+    }
+    if let Some(hex) = found.name("hex") {
+        let seconds = u32::from_str_radix(hex.as_str(), 16).ok()?;
+        return Some((f64::from(seconds), length));
     }
     if let Some(tai) = found.name("tai") {
         let seconds = u64::from_str_radix(tai.as_str(), 16).ok()? & 0xffff_ffff;
@@ -83,6 +103,15 @@ pub fn read(text: &str) -> Option<(f64, usize)> {
     ))
 }
 
+/// Returns the length of a time zone's name, as `PostgreSQL` writes it before the process: ` CEST
+/// [12]`.
+fn zone(text: &str) -> Option<usize> {
+    let (name, _) = text.strip_prefix(' ')?.split_once(" [")?;
+    let is_name = (3..6).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_uppercase());
+    let is_zone = name.ends_with('T') && name != "ALERT" && name != "CRIT" || name == "MSK";
+    (is_name && is_zone).then_some(name.len() + 1)
+}
+
 /// 1970-01-01, so that the seconds of loggers are on the same clock.
 const EPOCH: u32 = 719_469;
 
@@ -111,6 +140,7 @@ mod tests {
         for text in [
             "2026-11-22 23:58:59,250",
             "[2026-11-22 23:58:59.250]",
+            "2026-11-22 23:58:59.250 CEST",
             "2026-11-22T23:58:59.250Z",
             "2026/11/22 23:58:59.25",
             "2026-11-22_23:58:59.25000",
@@ -118,11 +148,18 @@ mod tests {
             "[Sun Nov 22 23:58:59.25 2026]",
             "22 Nov 2026 23:58:59.25",
         ] {
-            let (at, length) = read(&format!("{text} rest")).unwrap_or_else(|| panic!("{text}"));
+            let (at, length) =
+                read(&format!("{text} [7] rest")).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(length, text.len(), "{text}");
             let (midnight, _) = read("2026-11-23 00:00:00").unwrap();
             assert!((midnight - at - 60.75).abs() < 1e-3, "{text}: {at}");
         }
+        assert_eq!(
+            read("22-Nov-2026 23:58:59.25 SEVERE [main] x").unwrap().1,
+            23
+        );
+        let slapd = "6b03573f.0a1b2c3d 0x7f2d8c1e5740";
+        assert_eq!(read(&format!("{slapd} x")).unwrap().1, slapd.len());
         assert!(read("hello").is_none() && read("42 things").is_none() && read("").is_none());
     }
 

@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 
-use super::carrier::{self, Carried, MAX_LINE};
+use super::carrier::{self, Carried, MAX_LINE, NEW_LINE};
 use super::entry::{LogEntry, LogLevel};
 use super::lexicon::Senses;
 use super::prefix::{self, Learnt};
@@ -137,6 +137,7 @@ pub fn read(text: &str) -> Vec<LogLine> {
         }
     }
     lines.extend(begun);
+    split_escaped(&mut lines);
     // In several layers, before or after a time.
     for _ in 0..MOST_LAYERS {
         let learnt = prefix::learn(lines.iter().rev().map(|line| line.text.as_str()));
@@ -154,7 +155,61 @@ pub fn read(text: &str) -> Vec<LogLine> {
         // A carrier stamps every line with one clock. The loggers of one program may differ.
         line.at = line.at.or(line.entry.as_ref().and_then(|entry| entry.at));
     }
+    fill_empty(&mut lines);
     lines
+}
+
+/// Maximum number of lines between an entry without words and its words.
+const MOST_EMPTY: usize = 4;
+
+/// Gives the entries of errors that have no words the first line below them that has some.
+fn fill_empty(lines: &mut [LogLine]) {
+    let is_empty = |line: &LogLine| {
+        let entry = line.entry.as_ref();
+        entry.is_some_and(|entry| entry.is_error() && entry.message.trim().is_empty())
+    };
+    for at in 0..lines.len() {
+        if !lines.get(at).is_some_and(is_empty) {
+            continue;
+        }
+        let below = lines.get(at + 1..).unwrap_or_default().iter();
+        let mut own = below
+            .take(MOST_EMPTY)
+            .take_while(|line| line.entry.is_none());
+        let words = own.find(|line| line.text.contains(char::is_alphanumeric));
+        let words = words.map(|line| line.text.trim().to_owned());
+        if let Some((entry, words)) = lines
+            .get_mut(at)
+            .and_then(|it| it.entry.as_mut())
+            .zip(words)
+        {
+            entry.message = words;
+        }
+    }
+}
+
+/// Splits the messages of several lines that rsyslog has written in one.
+fn split_escaped(lines: &mut Vec<LogLine>) {
+    let is_split = |line: &LogLine| line.carried_as.is_some() && line.text.contains(NEW_LINE);
+    if !lines.iter().any(is_split) {
+        return;
+    }
+    let whole = std::mem::take(lines);
+    for line in whole {
+        if !is_split(&line) {
+            lines.push(line);
+            continue;
+        }
+        lines.extend(line.text.split(NEW_LINE).map(|text| LogLine {
+            number: line.number,
+            text: text.to_owned(),
+            at: line.at,
+            carried_from: line.carried_from,
+            carried_as: line.carried_as.clone(),
+            container: line.container.clone(),
+            ..LogLine::default()
+        }));
+    }
 }
 
 /// Returns the text of a line; empty if there is no such line.
