@@ -32,6 +32,17 @@ pub fn messages(records: &[Record]) -> Vec<KernelMessage> {
     .collect()
 }
 
+/// Takes the kernel's messages from a log that holds them beside the service's lines.
+pub fn take(lines: &mut Vec<LogLine>) -> Vec<KernelMessage> {
+    let is_kernels =
+        |line: &mut LogLine| line.carried_as.as_deref() == Some("kernel") && line.pid().is_none();
+    let message = |line: LogLine| KernelMessage {
+        line: Some(line.number),
+        text: forms::without_time(&line.text).to_owned(),
+    };
+    lines.extract_if(.., is_kernels).map(message).collect()
+}
+
 /// Returns the cause that the kernel log names for this death.
 pub fn read(scene: &Scene, lines: &[LogLine]) -> Option<KernelCause> {
     let child = child_that_died(lines);

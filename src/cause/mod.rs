@@ -36,6 +36,7 @@ mod scene;
 pub mod stamp;
 pub mod tail;
 pub mod text;
+pub mod thing;
 mod window;
 pub mod wording;
 
@@ -88,8 +89,14 @@ fn explain_by(scene: &Scene, view: LogWindow, text: &str) -> Option<Explanation>
     let in_log = (*scene.exit == Exit::Unknown)
         .then(|| aftermath::exit(&lines, scene))
         .flatten();
+    // The journal holds the kernel's messages too.
+    let by_kernel = kernel::take(&mut lines);
     let scene = &Scene {
         exit: in_log.as_ref().unwrap_or(scene.exit),
+        kernel: match scene.kernel {
+            (_, []) => (source, &by_kernel),
+            own => own,
+        },
         ..*scene
     };
     let told = kernel::read(scene, &lines);

@@ -79,7 +79,7 @@ fn decoded(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// Removes the time before a line, in any form.
-fn without_time(line: &str) -> &str {
+pub fn without_time(line: &str) -> &str {
     let mut rest = line;
     // `[12.345]`, `[  +0.000123]`, `[Sun Nov 22 23:11:43 2026]`, `[Nov22 23:11]`, and the writer:
     // `[ T1234]`, `[   C0]`.
