@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::thing::names_thing;
 use crate::report::{Death, Exit, signal_of_code};
 
 /// An error in the log: a candidate for the cause.
@@ -187,6 +188,26 @@ pub fn with_cause(outer: &str, inner: &str) -> String {
     let cut: String = outer.chars().take(MOST_OUTER).collect();
     let mark = if cut.len() < outer.len() { "…" } else { "" };
     format!("{cut}{mark}{CAUSED}{inner}")
+}
+
+/// Returns the innermost of an error's causes. If it names no thing, such as a file or an address,
+/// the one above it that does is told too.
+pub fn innermost<'a>(causes: impl DoubleEndedIterator<Item = &'a str> + Clone) -> String {
+    let last = causes.clone().next_back().unwrap_or_default();
+    let named = causes.rev().find(|cause| names_thing(message(cause)));
+    match named {
+        Some(named) if !named.contains(message(last)) => format!("{named}: {last}"),
+        Some(named) => named.to_owned(),
+        None => last.to_owned(),
+    }
+}
+
+/// Returns an error's words without its type.
+pub fn message(error: &str) -> &str {
+    let typed = error
+        .split_once(": ")
+        .filter(|(kind, _)| !kind.contains(' '));
+    typed.map_or(error, |(_, message)| message)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::shape::{is_like, past};
 use super::words::{RuntimeWords, Spot};
 use crate::cause::finding::ExpectedExit::{Code, Signal};
-use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::finding::{Finding, SourcePlace, with_cause};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
@@ -98,18 +98,19 @@ fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
     if !(is_exit || is_name && name.starts_with(|c: char| c.is_ascii_uppercase())) {
         return None;
     }
-    // The reason of the linked process that ended.
-    let beneath = line_text(lines, at + 1)
-        .trim()
-        .strip_prefix("** (")
-        .filter(|_| is_exit);
-    let what = beneath.map_or_else(
-        || format!("{name}: {message}"),
-        |beneath| beneath.replacen(") ", ": ", 1),
-    );
     let end = past(lines, at + 1, |line| {
         line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "))
     });
+    // The reasons of linked processes and of children that ended: the last is the first to fail.
+    let mut beneath = (at + 1..end).rev().map(|i| line_text(lines, i).trim());
+    let beneath = beneath.find_map(|text| text.strip_prefix("** ("));
+    let beneath = beneath.map(|it| it.replacen(") ", ": ", 1));
+    let what = format!("{name}: {message}");
+    let what = match beneath {
+        Some(beneath) if is_exit || message.ends_with(':') => beneath,
+        Some(beneath) => with_cause(&what, &beneath),
+        None => what,
+    };
     let place = (at + 1..end).find_map(|i| frame(line_text(lines, i)));
     let kind = match name {
         "SyntaxError" | "TokenMissingError" | "MismatchedDelimiterError" => Death::SyntaxError,

@@ -3,7 +3,7 @@
 use super::shape::{is_like, past, past_most};
 use super::words::{RuntimeWords, Spot};
 use crate::cause::finding::ExpectedExit::{self, Code, Signal};
-use crate::cause::finding::{Finding, SourcePlace, with_cause};
+use crate::cause::finding::{Finding, SourcePlace, innermost, with_cause};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
@@ -22,6 +22,10 @@ pub const WORDS: &[RuntimeWords] = &[
     .raw(),
     RuntimeWords::new(&["\nYou must install "], host).raw(),
     RuntimeWords::new(&["Exception"], said).raw(),
+    RuntimeWords::new(
+        &["BackgroundServiceExceptionBehavior is configured to StopHost"],
+        stopped,
+    ),
 ];
 
 const ABORTED: &[ExpectedExit] = &[Signal("ABRT")];
@@ -65,6 +69,22 @@ fn said(spot: &Spot) -> Option<Finding> {
     let what = inner.map_or(what, |(_, rest)| rest);
     let has_trace = is_frame(next) || next.trim_start().starts_with("---> ");
     (has_trace && is_exception(what)).then(|| trace(spot, what, kind(what)))
+}
+
+/// Maximum number of lines between an exception and the host's word that it stops.
+const ABOVE: usize = 4;
+
+/// Reads the host's word that it stops for the exception above, which ends in success.
+fn stopped(spot: &Spot) -> Option<Finding> {
+    let thrown = spot
+        .own
+        .last()
+        .filter(|it| it.lines.end + ABOVE > spot.at)?;
+    let finding = Finding {
+        lines: thrown.lines.start..spot.at + 1,
+        ..thrown.clone()
+    };
+    Some(finding.last_words(&[Code(0), Code(1)]))
 }
 
 /// Returns the error with these words and the trace below them.
@@ -142,7 +162,7 @@ impl DotnetTrace {
     fn read(lines: &[LogLine], at: usize, what: &str) -> Self {
         // Inner exceptions stand in the message or below it, before all frames.
         let outer = what.split(" ---> ").next().unwrap_or(what);
-        let mut inner = what.rsplit(" ---> ").next().unwrap_or(what);
+        let mut causes: Vec<&str> = what.split(" ---> ").skip(1).collect();
         let is_of = |line: &LogLine| {
             is_frame(&line.text)
                 || is_like(line.text.trim_start(), &["--- End of …", "---> …"])
@@ -160,13 +180,13 @@ impl DotnetTrace {
         let mut place = None;
         for line in lines.get(first..end).unwrap_or_default() {
             if let Some(cause) = line.text.trim_start().strip_prefix("---> ") {
-                inner = cause.trim_start_matches("(Inner Exception #0) ");
+                causes.push(cause.trim_start_matches("(Inner Exception #0) "));
             }
             place = place.or_else(|| frame(&line.text));
         }
         Self {
             outer: outer.trim().to_owned(),
-            inner: inner.trim_end_matches("<---").trim().to_owned(),
+            inner: innermost(causes.iter().map(|it| it.trim_end_matches("<---").trim())),
             place,
             end,
         }

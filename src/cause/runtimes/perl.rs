@@ -119,7 +119,7 @@ fn died(spot: &Spot) -> Option<Finding> {
     };
     // Carp's stack.
     let calls = past(lines, at + 1, |line| {
-        is_like(&line.text, &["\t… called at …"])
+        line.text.starts_with([' ', '\t']) && line.text.contains(" called at ")
     });
     for call in lines.get(at + 1..calls)? {
         if place.as_ref().is_none_or(|place| is_own(&place.file)) {

@@ -10,6 +10,7 @@ use crate::cause::beneath;
 use crate::cause::finding::ExpectedExit::{self, Code, Signal};
 use crate::cause::finding::{Finding, SourcePlace};
 use crate::cause::text::{LogLine, line_text};
+use crate::cause::thing::one_line;
 use crate::report::Death;
 
 /// Maximum number of lines between an exception's message and its stack.
@@ -125,7 +126,14 @@ fn error(spot: &Spot) -> Option<Finding> {
     let head = head(spot.text())?;
     let stack = stack(lines, at + 1);
     let mut end = stack.end;
-    let mut what = format!("{}: {}", head.class, head.message);
+    // A message that begins with a line break stands below.
+    let below = lines.get(at + 1..stack.end).unwrap_or_default();
+    let below = below.iter().take_while(|line| !line.text.starts_with('\t'));
+    let message = match head.message.trim() {
+        "" => one_line(below.map(|line| line.text.as_str())),
+        message => message.to_owned(),
+    };
+    let mut what = format!("{}: {message}", head.class);
     // The cause follows right below the stack, in the same form.
     if let Some(cause) = self::head(line_text(lines, end)).filter(|_| end > at + 1) {
         end = self::stack(lines, end + 1).end;
@@ -254,9 +262,8 @@ fn bug(spot: &Spot) -> Option<Finding> {
     } else {
         (Death::Abort, format!("[BUG] {what}"))
     };
-    let place = place(before)
-        .map(|(place, _)| place)
-        .filter(|place| is_own(&place.file));
+    // A library's place tells too which one is broken.
+    let place = place(before).map(|(place, _)| place);
     let finding = Finding::at(at..end, kind, what).place(place);
     Some(finding.last_words(&[Signal("ABRT"), Signal("SEGV")]))
 }

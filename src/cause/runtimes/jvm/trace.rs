@@ -1,10 +1,11 @@
 //! Stack traces, as `Throwable.printStackTrace` and the loggers print them.
 
 use crate::cause::finding::ExpectedExit::Code;
-use crate::cause::finding::{Finding, SourcePlace, with_cause};
+use crate::cause::finding::{self, Finding, SourcePlace, with_cause};
 use crate::cause::runtimes::shape::{is_like, past_most};
 use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
+use crate::cause::thing::{names_thing, one_line};
 use crate::report::Death;
 
 /// Maximum number of lines of a message before its frames.
@@ -34,8 +35,12 @@ pub fn read(spot: &Spot) -> Option<Finding> {
         .chain(chain.iter().rev())
         .map(|thrown| kind(&thrown.what));
     let kind = kind.flatten().next().unwrap_or(Death::UncaughtException);
-    // The last that says something, with what it was caused by.
-    let said = chain.iter().skip(1).rfind(|it| it.what.contains(": "));
+    // The last that names a thing or says something, with what it was caused by.
+    let mut causes = chain.iter().skip(1);
+    let named = causes
+        .clone()
+        .rfind(|it| names_thing(finding::message(&it.what)));
+    let said = named.or_else(|| causes.rfind(|it| it.what.contains(": ")));
     let inner = match said.filter(|said| !said.what.contains(&inner.what)) {
         Some(said) => format!("{} ({})", said.what, inner.what),
         None => inner.what.clone(),
@@ -61,14 +66,11 @@ struct Thrown {
 impl Thrown {
     /// Reads a throwable with the further lines of its message. Moves `at` to the last of them.
     fn read(what: &str, lines: &[LogLine], at: &mut usize) -> Self {
-        let mut what = what.trim().to_owned();
-        for _ in 0..message(lines, *at) {
-            *at += 1;
-            what.push(' ');
-            what.push_str(line_text(lines, *at).trim());
-        }
+        let below = *at + 1..*at + 1 + message(lines, *at);
+        *at = below.end - 1;
+        let more = below.map(|i| line_text(lines, i));
         Self {
-            what: what.trim_end().to_owned(),
+            what: one_line([what].into_iter().chain(more)),
             own: None,
             library: None,
         }
@@ -163,6 +165,10 @@ fn thrown_in(lines: &[LogLine], at: usize) -> Option<&str> {
     let has_frames = is_frame(line_text(lines, at + 1));
     if line.entry.is_none() {
         let is_known = is_type(&line.text);
+        // Tomcat's logger indents the throwable below its entry.
+        if has_frames && let Some(inner) = line.text.strip_prefix('\t').filter(|it| is_type(it)) {
+            return Some(inner);
+        }
         return (is_known || has_frames && is_dotted(type_of(&line.text))).then_some(&line.text);
     }
     // A logger puts the throwable behind its message.

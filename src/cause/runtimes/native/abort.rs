@@ -30,12 +30,15 @@ pub fn fault(signal: &str) -> Option<Fault> {
 
 /// Returns the line after the stack that begins here; `from` if there is none.
 pub fn stack_end(lines: &[LogLine], from: usize) -> usize {
-    past(lines, from, |line| is_of_stack(&line.text))
+    past(lines, from, |line| {
+        line.entry.is_none() && line.text.starts_with(' ') || is_of_stack(&line.text)
+    })
 }
 
 /// Returns true if a line belongs to the stack that the signal handler of glog or Abseil prints.
 pub fn is_of_stack(line: &str) -> bool {
-    const SHAPES: [&str; 5] = [
+    const SHAPES: [&str; 6] = [
+        "*** Caught signal (Aborted) **",
         "*** Check failure stack trace: ***…",
         "*** Aborted at …",
         "PC: @ …",

@@ -43,7 +43,11 @@ pub fn damage(spot: &Spot) -> Option<Finding> {
 }
 
 /// Parts of the lines that assertions print as they fail.
-pub const FAILED: [&str; 10] = [
+pub const FAILED: [&str; 14] = [
+    " ASSERT",
+    "_assert(",
+    "\nAssert error in ",
+    "\nAssertion failure",
     ": Assertion `",
     ": Assertion '",
     "\nAssertion failed: ",
@@ -56,9 +60,10 @@ pub const FAILED: [&str; 10] = [
     "\nTRAP: ",
 ];
 
-/// Shapes of the lines that `GLib`, BSD, Qt, systemd and `PostgreSQL` print. Those of others name a
-/// place, which tells them from other texts.
-const ASSERTIONS: [&str; 9] = [
+/// Shapes of the lines that `GLib`, BSD, Qt, systemd, `PostgreSQL` and Varnish print. Those of
+/// others name a place, which tells them from other texts.
+const ASSERTIONS: [&str; 10] = [
+    "Assert error in …, … line …",
     "Assertion failed:… (…: …)",
     "Assertion failed: …, file …, line …",
     "assertion \"…\" failed: file \"…",
@@ -93,7 +98,10 @@ fn is_assertion(line: &str) -> bool {
     {
         return after.trim_end().ends_with("' failed.") && has_place(before);
     }
+    // Ceph's `a.cc: 12: FAILED ceph_assert(n > 0)`.
+    let is_placed = is_like(line, &["…: FAILED …assert(…)", "…: ASSERT…failed…"]);
     is_like(line, &ASSERTIONS)
+        || is_placed && has_place(&line.replacen(": ", ":", 1))
         || is_like(line, &["ERROR:…: assertion failed…"])
             && has_place(line.get("ERROR:".len()..).unwrap_or_default())
 }

@@ -9,8 +9,12 @@ mod mysqld;
 mod sanitizer;
 mod terminate;
 
+use super::shape::past;
 use super::words::{RuntimeWords, Spot};
+use crate::cause::entry::LogLevel;
+use crate::cause::finding::ExpectedExit::Signal;
 use crate::cause::finding::Finding;
+use crate::report::Death;
 
 pub const WORDS: &[RuntimeWords] = &[
     RuntimeWords::new(&["\nF0", "\nF1"], fatal_log::entry),
@@ -26,7 +30,25 @@ pub const WORDS: &[RuntimeWords] = &[
     })
     .below(2),
     RuntimeWords::new(&[" got signal "], mysqld::read),
+    RuntimeWords::new(&["aught "], caught),
 ];
+
+/// Reads what a program's own handler of faults says: `Caught Segmentation fault, suspect faulting
+/// address 0x0`, `*** Caught signal (Segmentation fault) **`.
+fn caught(spot: &Spot) -> Option<Finding> {
+    const FAULTS: [&str; 4] = ["Segmentation fault", "signal 11", "SIGSEGV", "(SEGV"];
+    let message = spot.line.message();
+    let text = message.get(message.find("aught ")?.checked_sub(1)?..)?;
+    let text = text.trim_end_matches([' ', '*', '.']);
+    let is_fault = FAULTS.iter().any(|fault| text.contains(fault));
+    let is_logged = spot.line.entry.is_none() || spot.line.level() >= Some(LogLevel::Error);
+    let starts = text.starts_with("Caught ") || text.starts_with("caught ");
+    let end = past(spot.lines, spot.at + 1, |line| {
+        line.text.starts_with(' ') || line.level() == Some(LogLevel::Fatal)
+    });
+    let finding = Finding::at(spot.at..end, Death::Segfault, text);
+    (is_fault && is_logged && starts).then(|| finding.last_words(&[Signal("SEGV")]))
+}
 
 /// Reads words that no logger has written. `GLib` and the sanitizers write `ERROR:` and `WARNING:`
 /// too.

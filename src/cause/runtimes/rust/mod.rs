@@ -14,7 +14,7 @@ pub const WORDS: &[RuntimeWords] = &[
     RuntimeWords::new(&["\nWell, this is embarrassing.\n"], panic::human),
     RuntimeWords::new(&["\nthread '"], panic::read),
     RuntimeWords::new(
-        &["\npanicked at ", "\nThe application panicked (crashed).\n"],
+        &["panicked at ", "\nThe application panicked (crashed).\n"],
         panic::hooked,
     ),
     RuntimeWords::new(&ABORTS, aborted).raw(),

@@ -258,7 +258,10 @@ pub fn hooked(spot: &Spot) -> Option<Finding> {
         let finding = Finding::at(at..end, Death::Panic, format!("panic: {what}"));
         return Some(finding.place(place).last_words(ENDS));
     }
-    let place = place_of(line.strip_prefix("panicked at ")?.strip_suffix(':')?)?;
+    let message = spot.line.message();
+    let (before, rest) = message.split_once("panicked at ")?;
+    let is_own = before.is_empty() || spot.line.entry.is_some() && before.ends_with(": ");
+    let place = place_of(rest.strip_suffix(':')?).filter(|_| is_own)?;
     let what = format!("panic: {}", line_text(lines, at + 1).trim());
     let finding = Finding::at(at..(at + 2).min(lines.len()), Death::Panic, what);
     Some(finding.place(Some(place)))

@@ -3,7 +3,7 @@
 
 use super::panic;
 use crate::cause::finding::ExpectedExit::Code;
-use crate::cause::finding::{Finding, SourcePlace, with_cause};
+use crate::cause::finding::{Finding, SourcePlace, innermost, with_cause};
 use crate::cause::runtimes::shape::{is_like, number, past_most};
 use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
@@ -15,7 +15,10 @@ pub fn read(spot: &Spot) -> Option<Finding> {
     let error = error.strip_prefix(' ').unwrap_or(error);
     let chain = Chain::read(spot.lines, spot.at);
     let what = match &chain {
-        Some(chain) => with_cause(chain.outer.as_deref().unwrap_or(error), &chain.inner),
+        Some(chain) => {
+            let inner = innermost(chain.causes.iter().map(String::as_str));
+            with_cause(chain.outer.as_deref().unwrap_or(error), &inner)
+        }
         None if is_debug(error) => error.to_owned(),
         None => return None,
     };
@@ -48,6 +51,13 @@ pub fn pretty(spot: &Spot) -> Option<Finding> {
         (at, said.strip_suffix(name).unwrap_or_default())
     } else if opens(line_text(lines, at + 1)) && !said.trim().is_empty() {
         (at + 1, said)
+    } else if let Some((mark, value)) = said.split_once("] ")
+        && opens(value)
+        && let Some(above) = above(lines, at)
+        && mark.starts_with('[')
+    {
+        // `[CAUSE] Os {`
+        (at, line_text(lines, above))
     } else {
         return None;
     };
@@ -68,6 +78,12 @@ pub fn pretty(spot: &Spot) -> Option<Finding> {
     let outer = if outer.is_empty() { "Error" } else { outer };
     let what = format!("{outer}: {inner}");
     Some(Finding::at(at..end + 1, Death::UncaughtException, what).said(&[Code(1)]))
+}
+
+/// Returns the line above that says something.
+fn above(lines: &[LogLine], at: usize) -> Option<usize> {
+    let mut above = (at.saturating_sub(2)..at).rev();
+    above.find(|i| !line_text(lines, *i).trim().is_empty())
 }
 
 /// Returns true if a value of a struct or a variant begins with this line: `Os {`, `Io(`.
@@ -100,7 +116,7 @@ struct Chain {
     is_eyre: bool,
     /// Outer error, if eyre printed it among the causes.
     outer: Option<String>,
-    inner: String,
+    causes: Vec<String>,
     place: Option<SourcePlace>,
     end: usize,
 }
@@ -119,7 +135,7 @@ impl Chain {
         let mut chain = Self {
             is_eyre,
             outer: None,
-            inner: String::new(),
+            causes: Vec::new(),
             place: None,
             end: at + 1,
         };
@@ -147,7 +163,7 @@ impl Chain {
                 chain.end = i + 1;
             }
         }
-        (!chain.inner.is_empty() || chain.place.is_some()).then_some(chain)
+        (!chain.causes.is_empty() || chain.place.is_some()).then_some(chain)
     }
 
     /// Adds a line. Returns false if it is no part of the report.
@@ -178,7 +194,7 @@ impl Chain {
             if self.is_eyre {
                 self.outer.get_or_insert_with(|| cause.to_owned());
             }
-            cause.clone_into(&mut self.inner);
+            self.causes.push(cause.to_owned());
             return true;
         }
         if is_indented && *part == ErrorSection::Location {
