@@ -37,14 +37,17 @@ pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
     }
     // Process 1 is the supervisor; whatever it says is no work of the service. A user's systemd has
     // another number.
-    let is_supervisor = line.pid() == Some(1) || line.carried_as.as_deref() == Some("systemd");
+    let is_supervisor =
+        line.carried_from == Some(1) || line.carried_as.as_deref() == Some("systemd");
     if is_supervisor && scene.pid != line.pid() {
         return Remark::Epilogue;
     }
     if is_request(said) {
         return Remark::Request;
     }
-    if said.has(Sense::Closing) || said.has(Sense::Advice) || level == Some(LogLevel::Fatal) {
+    let is_fault = is_signal(said) && said.has(Sense::NoRequest);
+    let is_closing = said.has(Sense::Closing) || said.has(Sense::Advice) || is_fault;
+    if is_closing || level == Some(LogLevel::Fatal) {
         return Remark::Closing;
     }
     Remark::Ordinary
@@ -157,8 +160,13 @@ fn exit_in(text: &str) -> Option<Exit> {
 
 /// Returns true if a line tells of a request to go down.
 fn is_request(said: Senses) -> bool {
-    let is_signal = || said.has(Sense::Signal) && said.has(Sense::Received);
-    said.has(Sense::Request) || is_signal() && !said.has(Sense::ThreadSignal)
+    let is_others = said.has(Sense::ThreadSignal) || said.has(Sense::NoRequest);
+    said.has(Sense::Request) || is_signal(said) && !is_others
+}
+
+/// Returns true if a line tells of a signal that came in.
+fn is_signal(said: Senses) -> bool {
+    said.has(Sense::Signal) && said.has(Sense::Received)
 }
 
 /// Returns true if another life of the service begins here.
@@ -173,6 +181,10 @@ fn is_start(line: &LogLine, said: Senses, scene: &Scene) -> bool {
     let text = line.head();
     if is_of_manager(text) {
         return true;
+    }
+    // The frames of a trace name the service.
+    if line.entry.is_none() && line.text.starts_with([' ', '\t']) {
+        return false;
     }
     // A line that names an error of the system's is no banner: `relay: startup: dial tcp …:
     // connection refused`.
@@ -337,7 +349,12 @@ mod tests {
 
     #[test]
     fn going_down_by_itself_is_told_from_being_asked_to() {
-        assert_eq!(remark_on("[main] shutting down"), Remark::Closing);
+        for line in [
+            "[main] shutting down",
+            "*** Caught signal (Segmentation fault) **",
+        ] {
+            assert_eq!(remark_on(line), Remark::Closing, "{line}");
+        }
         assert_eq!(
             remark_on("SIGTERM received, shutting down"),
             Remark::Request

@@ -18,7 +18,7 @@
 
 use super::aftermath::{self, Remark};
 use super::entry::LogLevel;
-use super::finding::{Finding, Proof};
+use super::finding::{self, Finding, Proof};
 use super::fingerprint::normalized;
 use super::handled::is_handled;
 use super::last_words::{self, SaidLine};
@@ -27,6 +27,7 @@ use super::logged;
 use super::runtimes::{self, systemd};
 use super::tail::{Tail, TailUnit, is_soon, time};
 use super::text::LogLine;
+use super::thing::is_summary;
 use crate::report::Exit;
 
 /// Maximum number of lines that exit hooks add after last words.
@@ -42,6 +43,9 @@ const NEXT_START: usize = 30;
 /// Number of lines of work after which an error counts as survived.
 const WORK: usize = 12;
 
+/// Minimum length of a message that is looked for above it.
+const LEAST: usize = 12;
+
 /// The log's word on a death.
 pub enum LogEvidence {
     /// The error that the service died of, or its own last words.
@@ -54,7 +58,10 @@ pub enum LogEvidence {
 /// Judges what the log says. `found` are the errors that a runtime or a logger has shown.
 pub fn judge(tail: &Tail, found: &[Finding]) -> LogEvidence {
     let own = last_words::read(tail);
-    if let Some(finding) = decide(tail, found, own) {
+    if let Some(mut finding) = decide(tail, found, own) {
+        if let Some(twin) = last_words::twin(tail, &finding) {
+            finding.what = format!("{}; before it: {twin}", finding.what);
+        }
         return LogEvidence::Proven(finding);
     }
     last_words::said(tail).map_or(LogEvidence::Nothing, LogEvidence::Said)
@@ -85,7 +92,25 @@ fn decide(tail: &Tail, found: &[Finding], own: Option<Finding>) -> Option<Findin
         return own;
     };
     let own = own.filter(|own| own.lines.start >= cause.lines.end && !is_consequence(own, cause));
-    own.or_else(|| Some(cause.clone()))
+    own.or_else(|| Some(completed(tail, cause)))
+}
+
+/// Returns an error with what a program said of it right above: the same words, and more.
+fn completed(tail: &Tail, cause: &Finding) -> Finding {
+    let message = finding::message(&cause.what);
+    let above = tail.line_before(cause.lines.start);
+    let above = above.filter(|line| line.is_raw()).map(LogLine::head);
+    let said = above.and_then(|above| above.get(above.find(message)?..));
+    let goes_on = |said: &&str| {
+        said.get(message.len()..)
+            .is_some_and(|it| it.starts_with(": "))
+    };
+    let said = said.filter(|said| message.len() >= LEAST && goes_on(said));
+    let kind = cause.what.strip_suffix(message).unwrap_or_default();
+    Finding {
+        what: said.map_or_else(|| cause.what.clone(), |said| format!("{kind}{said}")),
+        ..cause.clone()
+    }
 }
 
 /// Returns true if no more follows the error than may follow a death.
@@ -96,7 +121,7 @@ fn is_near(tail: &Tail, finding: &Finding) -> bool {
 /// Returns true if the later finding adds nothing to the one before it.
 fn is_consequence(later: &Finding, before: &Finding) -> bool {
     before.proof == Proof::LastWords
-        || is_generic(&later.what)
+        || is_summary(finding::message(&later.what))
         || is_same(&later.what, &before.what)
 }
 

@@ -17,11 +17,12 @@ mod weight;
 use super::aftermath::{Remark, names_exit, tells_exit};
 use super::beneath;
 use super::entry::LogLevel;
-use super::finding::Finding;
+use super::finding::{Finding, message};
 use super::handled::is_handled;
 use super::lexicon::{Sense, Senses, is_generic};
 use super::tail::{Tail, TailUnit, is_soon};
 use super::text::LogLine;
+use super::thing::{is_summary, names_thing};
 use crate::report::{Death, Exit, signal_of_code};
 use phrases::{
     has_position, is_added, is_bad_option, is_continued, is_diagnostic, is_hint, is_unset,
@@ -168,6 +169,16 @@ fn words(tail: &Tail, units: &[TailUnit]) -> Option<Finding> {
     Some(finding)
 }
 
+/// How much a complaint says about the reason.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    None,
+    /// The line names a thing.
+    Thing,
+    /// The line has the system's words for an error, or a runtime's.
+    Told,
+}
+
 /// Returns the complaint right before a line that names no reason of its own: one that names a
 /// reason, or else the first.
 fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
@@ -176,13 +187,16 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
     }
     let line = tail.lines.get(index)?;
     let (at, said) = (line.at, Senses::of(what));
-    let concludes = is_generic(what)
+    let concludes = is_summary(message(what))
         || said.has(Sense::GivesUp) && !said.has(Sense::FatalError)
-        || said.has(Sense::CannotStart)
-        || said.has(Sense::Closing)
-        || said.has(Sense::Advice);
+        || said.has(Sense::Advice)
+        || (said.has(Sense::CannotStart) || said.has(Sense::Closing)) && !names_thing(what);
+    let is_hint = said.begins(Sense::Hint);
+    if !concludes && !is_hint && line.level() == Some(LogLevel::Fatal) && names_thing(what) {
+        return None;
+    }
     let mut others = 0;
-    let mut best: Option<(bool, Weight, String)> = None;
+    let mut best: Option<(Reason, Weight, String)> = None;
     for unit in tail.before(index) {
         let (line, said) = (unit.line, unit.line.senses());
         let is_at_once = at.zip(unit.at).is_none_or(|(at, before)| at - before < 1.0);
@@ -194,25 +208,64 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
         let weight = weight(tail, line);
         let complains = weight >= Some(Weight::Complaint)
             || concludes && others == 0 && weight == Some(Weight::Objection);
-        let says_why = error.is_some() || names_errno(said, line.head());
+        let reason = if error.is_some() || names_errno(said, line.head()) {
+            Reason::Told
+        } else if names_thing(line.head()) {
+            Reason::Thing
+        } else {
+            Reason::None
+        };
         if error.is_some() || complains {
             let text = error.map_or_else(|| line.head(), |error| error.what.trim());
             let weight = weight.unwrap_or(Weight::Complaint).min(Weight::Complaint);
             let is_better = best
                 .as_ref()
-                .is_none_or(|(why, most, _)| (says_why, weight) >= (*why, *most));
+                .is_none_or(|(why, most, _)| (reason, weight) >= (*why, *most));
             if is_better && !what.contains(text) {
-                best = Some((says_why, weight, text.to_owned()));
+                best = Some((reason, weight, text.to_owned()));
             }
         } else if is_work(line) && unit.remark == Some(Remark::Ordinary) {
-            others += 1;
+            // What stands below a logger's entry belongs to that.
+            others += usize::from(line.entry.is_some() || !tail.has_form);
         }
         let most = if concludes { MOST_BETWEEN } else { 0 };
-        if others > most || others > 0 && best.as_ref().is_some_and(|(why, ..)| *why) {
+        if others > most || others > 0 && best.as_ref().is_some_and(|(why, ..)| *why > Reason::None)
+        {
             break;
         }
     }
     best.map(|(.., text)| text)
+}
+
+/// Returns what was said right before of the same system error, with the thing that the finding does
+/// not name.
+pub fn twin(tail: &Tail, finding: &Finding) -> Option<String> {
+    let kind = beneath::kind(&finding.what);
+    // The last of its attempts tells less than the first.
+    let gave_up = Senses::of(&finding.what).gives_up() && finding.place.is_some();
+    let lacks_thing = kind.is_some() && !names_thing(message(&finding.what));
+    if !lacks_thing && !gave_up {
+        return None;
+    }
+    let start = finding.lines.start;
+    let at = tail.lines.get(start)?.at;
+    let is_near = |unit: &&TailUnit| {
+        let is_begin = matches!(unit.remark, Some(Remark::Start | Remark::Request));
+        let is_at_once = at
+            .zip(unit.at)
+            .is_none_or(|(at, before)| at - before < AT_ONCE);
+        is_at_once && !is_begin && unit.lines.end + BURST >= start
+    };
+    let is_twin = |unit: &&TailUnit| {
+        let line = unit.line;
+        let their = beneath::kind_of(line.senses(), line.head());
+        (unit.error.is_some() || weight(tail, line) >= Some(Weight::Objection))
+            && names_thing(line.head())
+            && their.is_some()
+            && (their == kind || gave_up)
+    };
+    let twin = tail.before(start).take_while(is_near).find(is_twin)?;
+    Some(quote::words(twin.line))
 }
 
 /// Returns true if the line before shows the input that could not be read, as Redis does.
@@ -285,15 +338,15 @@ fn root(tail: &Tail, units: &[TailUnit], last: usize) -> Option<usize> {
 /// Returns the finding that quotes a line, and covers all up to the end of the log.
 fn finding(tail: &Tail, index: usize, end: usize) -> Option<Finding> {
     let line = tail.lines.get(index)?;
-    let message = |line: &LogLine| line.message().trim().to_owned();
-    let mut what = message(line);
+    let mut what = quote::words(line);
+    what = quote::with_added(what, tail.lines.get(index + 1..).unwrap_or_default());
     // Apache's `Syntax error on line 7 of …:` goes on in the next line.
     let rest = tail.lines.get(index + 1..).unwrap_or_default();
     let mut next = rest.iter().take(MOST_BLANK + 1);
     if what.ends_with(':')
         && let Some(next) = next.find(|next| !next.is_blank())
     {
-        what = format!("{what} {}", message(next));
+        what = format!("{what} {}", quote::words(next));
     }
     // Redis shows the line that it cannot read before it says what is wrong.
     let shown = tail

@@ -34,6 +34,8 @@ pub enum Sense {
     Undefined,
     /// Something could not be done: `error` is no count here.
     Complaint,
+    /// Something failed, for the reason that follows.
+    Failed,
     /// A number of errors, at the beginning of a line: `errors=0`.
     Count,
     /// The program cannot go on, at the beginning of a line.
@@ -50,6 +52,8 @@ pub enum Sense {
     Warning,
     /// The program goes on in spite of an error.
     GoesOn,
+    /// The program goes on without something, which need not have failed.
+    Without,
     /// The service lives on after what looked like its last words.
     Survives,
     /// The program cannot recover, which is no `recover`.
@@ -110,6 +114,8 @@ pub enum Sense {
     Hint,
     /// A hint that is added to an error.
     Added,
+    /// A trace follows.
+    Trace,
     /// Somebody else said this.
     Quotation,
     /// The program cannot start.
@@ -177,6 +183,16 @@ impl SenseSet {
     fn has(self, sense: Sense) -> bool {
         self.0 & (1 << sense as u32) != 0
     }
+
+    const fn without(self, senses: &[Sense]) -> Self {
+        Self(self.0 & !Self::of(senses).0)
+    }
+}
+
+/// Returns true if a word is a part of a name there: `./ddl_recovery.log`.
+fn is_in_name(text: &str, at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    before.ends_with(['_', '/', '.'])
 }
 
 impl BitOr for SenseSet {
@@ -208,6 +224,11 @@ impl Senses {
         let named = name.map(|(name, _)| start + name.len() + 2);
         let mut senses = Self::default();
         for (set, range) in matches(text) {
+            let set = if is_in_name(text, range.start) {
+                set.without(&[Sense::GoesOn, Sense::Survives])
+            } else {
+                set
+            };
             senses.said = senses.said | set;
             if range.start == start || range.start == 0 {
                 senses.first = senses.first | set;
@@ -314,22 +335,17 @@ pub fn find(text: &str, sense: Sense) -> impl Iterator<Item = Range<usize>> {
 
 /// Returns true if these words say that it is the end, but not why.
 pub fn is_generic(what: &str) -> bool {
-    let mut any = false;
-    for word in what
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
-        any = true;
+    what.contains(|c: char| c.is_ascii_alphanumeric()) && own_words(what).next().is_none()
+}
+
+/// Returns the words of a text that say more than that it is the end.
+pub fn own_words(what: &str) -> impl Iterator<Item = &str> {
+    let words = what.split(|c: char| !c.is_ascii_alphanumeric());
+    words.filter(|word| {
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number
-            && GENERIC_WORDS
-                .binary_search(&word.to_ascii_lowercase().as_str())
-                .is_err()
-        {
-            return false;
-        }
-    }
-    any
+        let lowercase = word.to_ascii_lowercase();
+        !is_number && GENERIC_WORDS.binary_search(&lowercase.as_str()).is_err()
+    })
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! service's own going down after it. What weighs most counts first, then the earliest line,
 //! because later ones often only follow from it.
 
+mod choice;
+
 use std::ops::ControlFlow;
 
-use super::phrases::{is_unset, names_errno};
 use super::weight::{Weight, is_work, weight};
 use crate::cause::aftermath::{Remark, is_banner, is_over, names_exit, tells_exit};
 use crate::cause::entry::LogLevel;
@@ -16,7 +17,6 @@ use crate::cause::lexicon::{Sense, is_generic};
 use crate::cause::prefix::is_of_compose;
 use crate::cause::tail::{Tail, TailUnit};
 use crate::cause::text::LogLine;
-use crate::report::Exit;
 
 /// Maximum number of lines of a burst.
 const LINES: usize = 60;
@@ -45,8 +45,8 @@ pub struct SaidLine {
     /// Index of the line.
     pub index: usize,
     pub weight: Weight,
-    /// Another line that says more.
-    pub other: Option<usize>,
+    /// Other lines that say more.
+    pub others: [Option<usize>; 2],
 }
 
 /// Returns what the program said last, if that may be why it ended.
@@ -144,7 +144,7 @@ impl<'a> Burst<'a> {
             // After a fatal error a program may well end itself in this way.
             // The lines after the request belong to that.
             Some(Remark::Request) if !line.senses().has(Sense::NoRequest) => {
-                if self.stop == EarlierEnd::Over {
+                if self.stop == EarlierEnd::Over || self.began_after(unit) {
                     self.begin = Begin::Start;
                     return ControlFlow::Break(());
                 }
@@ -209,11 +209,20 @@ impl<'a> Burst<'a> {
         ControlFlow::Continue(())
     }
 
+    /// Returns true if the process that spoke last first spoke after this unit.
+    fn began_after(&self, unit: &TailUnit) -> bool {
+        let lines = self.tail.lines;
+        let newest = self.said.first().and_then(|it| lines.get(it.index)?.pid());
+        let before = lines.get(..unit.lines.end).unwrap_or_default();
+        let has_spoken = |line: &LogLine| line.pid() == newest;
+        newest.is_some() && unit.pid.is_some() && !before.iter().any(has_spoken)
+    }
+
     fn push(&mut self, index: usize, weight: Weight) {
         self.said.push(SaidLine {
             index,
             weight,
-            other: None,
+            others: [None, None],
         });
     }
 
@@ -234,11 +243,15 @@ impl<'a> Burst<'a> {
 
     /// Adds an error that a runtime has shown, and that was not proven to be the cause.
     fn add_error(&mut self, unit: &TailUnit) {
+        let is_announced = |before: &LogLine| {
+            let said = before.senses();
+            said.is_handled() && (said.has(Sense::Failure) || said.has(Sense::Caught))
+        };
         let own = |error: &&Finding| {
             let line = self.tail.lines.get(error.quoted);
             let before = self.tail.line_before(error.lines.start);
             !is_handled(self.tail, error)
-                && !before.is_some_and(|it| it.senses().is_handled())
+                && !before.is_some_and(is_announced)
                 && !line.is_some_and(|it| self.tail.is_of_another(it))
         };
         // A shell goes on after a command that it cannot run.
@@ -284,95 +297,6 @@ impl<'a> Burst<'a> {
             }
         });
         self.said = said;
-    }
-
-    fn best(self) -> Option<SaidLine> {
-        let fitting: Vec<SaidLine> = self
-            .said
-            .iter()
-            .filter(|it| self.fits(it))
-            .copied()
-            .collect();
-        let most = fitting.iter().map(|said| said.weight).max()?;
-        let best = || fitting.iter().filter(|said| said.weight == most);
-        // The earliest is the last in this order. That it could not start says less than any other.
-        let said = best()
-            .rfind(|said| !self.says_start(said))
-            .or_else(|| best().next_back())?;
-        let said = SaidLine {
-            other: self.other(said),
-            ..*said
-        };
-        let tail = self.tail;
-        let is_last = !tail.was_survived(said.index, WORK) || tail.ends_as_before(said.index);
-        is_last.then_some(said)
-    }
-
-    /// Returns a line that says more than one that names no reason: the first that does, or else
-    /// the last before the end, or the first.
-    fn other(&self, said: &SaidLine) -> Option<usize> {
-        if self.says_why(said) || self.stop == EarlierEnd::Asked {
-            return None;
-        }
-        let others = || {
-            let heavy = |it: &&SaidLine| it.weight >= Weight::Objection && it.index != said.index;
-            self.said.iter().filter(heavy)
-        };
-        let first = others().next_back()?;
-        let why = others().rfind(|it| self.says_why(it));
-        let end = if first.index > said.index {
-            others().next()
-        } else {
-            Some(first)
-        };
-        why.or(end).map(|it| it.index)
-    }
-
-    /// Returns true if a line counts where nothing weighs more.
-    fn fits(&self, said: &SaidLine) -> bool {
-        let is_newest = self.said.first().is_some_and(|it| it.index == said.index);
-        let Some(line) = self.tail.lines.get(said.index) else {
-            return false;
-        };
-        let after = match said.weight {
-            _ if *self.tail.scene.exit == Exit::Unknown && self.ordinary > QUIET => 0,
-            Weight::Fatal | Weight::Complaint
-                if self.last.is_some() || self.ordinary == self.quiet =>
-            {
-                AFTER
-            }
-            Weight::Fatal | Weight::Complaint => AFTER_UNTIMED,
-            // A few lines that are no louder than usual may be on their way already.
-            _ if self.ordinary == self.quiet => QUIET,
-            _ => 0,
-        };
-        let is_alone = line.is_raw() && self.tail.has_form;
-        self.ordinary <= after
-            && match said.weight {
-                _ if self.stop == EarlierEnd::Asked => said.weight == Weight::Fatal,
-                Weight::Fatal | Weight::Complaint => true,
-                Weight::Objection if line.entry.as_ref().is_some_and(|it| it.level.is_some()) => {
-                    self.says_end || self.is_told && self.ordinary == 0
-                }
-                Weight::Objection => self.says_end || self.begin != Begin::Work || is_alone,
-                Weight::Mention => {
-                    self.ordinary == 0 && (self.says_end || self.begin != Begin::Work || is_alone)
-                }
-                Weight::Plain => self.says_end && is_newest,
-            }
-    }
-
-    /// Returns true if a line names a reason: the system's words, or a setting that is missing.
-    fn says_why(&self, said: &SaidLine) -> bool {
-        self.tail.lines.get(said.index).is_some_and(|line| {
-            let senses = line.senses();
-            names_errno(senses, line.head()) || is_unset(line, line.head(), senses)
-        })
-    }
-
-    fn says_start(&self, said: &SaidLine) -> bool {
-        let line = self.tail.lines.get(said.index);
-        line.is_some_and(|line| line.senses().has(Sense::CannotStart))
     }
 }
 

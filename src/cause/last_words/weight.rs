@@ -2,7 +2,7 @@
 
 use super::phrases::{is_continued, is_hint, names_errno};
 use crate::cause::entry::LogLevel;
-use crate::cause::lexicon::{self, Sense, Senses, is_generic};
+use crate::cause::lexicon::{self, Sense, Senses, is_generic, own_words};
 use crate::cause::tail::Tail;
 use crate::cause::text::LogLine;
 
@@ -39,6 +39,8 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
         || is_generic(text) && !has_error && !announces
         || text.len() < 4
         || said.has(Sense::Quotation)
+        || said.has(Sense::Trace) && own_words(text).nth(MOST_OF_TRACE).is_none()
+        || is_frame(text)
         || tail.is_of_another(line)
         || (level < Some(LogLevel::Error) && said.is_handled());
     if is_out {
@@ -77,6 +79,10 @@ fn complains(said: Senses) -> bool {
         || said.begins(Sense::Failure) && !said.begins(Sense::Count)
         || said.follows(Sense::Failure) && !said.follows(Sense::Count)
         || said.opens(Sense::Failure) && said.has(Sense::Complaint)
+        || said.begins(Sense::BadConfig)
+        || said.opens(Sense::Lost)
+        || said.gives_up() && said.has(Sense::Failure) && !said.has(Sense::FatalError)
+        || said.has(Sense::Failed)
 }
 
 /// Returns true if a word of a line tells of a failure: no part of a path, and no count.
@@ -96,6 +102,16 @@ fn mentions_failure(text: &str) -> bool {
             let is_word = before.is_empty() || before.ends_with([' ', '[', '(']);
             is_word && !counted && !is_quoted && !is_count
         })
+}
+
+/// Maximum number of words of a line that only announces a trace, less one.
+const MOST_OF_TRACE: usize = 4;
+
+/// Returns true if a logger wrote a frame of a trace: `BaseDaemon: 0. DB::f() @ 0x0000c8f2b7b`.
+fn is_frame(text: &str) -> bool {
+    let first = text.split(' ').find(|word| !word.ends_with(':'));
+    let is_number = first.is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+    is_number && text.contains(" @ 0x")
 }
 
 /// Returns true if a line says that there is none of something: `no seat left`.
@@ -197,6 +213,7 @@ mod tests {
             "error rate over last 5 min: 0.0%",
             "errors=0 warnings=2",
             "cannot reach statsd, retrying",
+            "cannot reach statsd, will try again",
             "user report: app says FATAL ERROR",
             "cannot sleep, reported by alice",
             "    at f (/srv/a.js:1:2)",

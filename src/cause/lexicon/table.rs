@@ -10,12 +10,13 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Failure, Objection], &["can't", "cannot", "could not", "unknown", "unrecogni"]),
     (&[Failure, Objection, Undefined], &["invalid", "missing"]),
     (&[Objection], &[
-        "already", "bad ", "but ", "corrupt", "denied", "does not", "doesn't", "expect",
-        "failed:", "incompatible", "insufficient", "is not", "mismatch", "must", "newer than",
+        "already", "bad ", "but ", "corrupt", "denied", "does not", "doesn't", "expect", "expired",
+        "incompatible", "insufficient", "is not", "mismatch", "must", "newer than",
         "no longer", "not allowed", "not compatible", "not found", "not supported",
         "not the correct", "older than", "required", "requires", "should not", "too ", "unsupported",
         "wrong",
     ]),
+    (&[Objection, Failed], &["failed: "]),
     (&[Objection, InUse], &["in use"]),
     (&[Objection, Exceeded], &["exceed"]),
     (&[Objection, Hint], &["please"]),
@@ -40,11 +41,11 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Mild], &["debug", "deprecat", "info", "notice", "warn"]),
     (&[Warning], &["deprecationwarning", "futurewarning", "warning:"]),
     (&[GoesOn], &[
-        "backing off", "continu", "default value", "deferred", "degraded", "disabled", "discard",
-        "dropped", "dropping", "fall back", "from cache", "handled", "ignor", "moving on",
+        "backing off", "continu", "deferred", "discard", "dropped", "dropping", "fall back", "handled", "ignor", "moving on",
         "nonfatal", "postponed", "queued", "reconnect", "recover", "requeue", "retried", "retries",
-        "retry", "sent)", "suppressed", "swallowed", "try again", "trying again",
+        "retry", "sent)", "suppressed", "swallowed", "trying again", "will try again",
     ]),
+    (&[GoesOn, Without], &["default value", "degraded", "disabled", "from cache"]),
     (&[GoesOn, Survives], &[
         "carrying on", "fallback", "falling back", "going on", "skip", "using default",
     ]),
@@ -78,7 +79,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Received], &["got", "received"]),
     (&[ThreadSignal], &["signal -"]),
     (&[NoRequest], &[
-        "reload", "sending sig", "sending the sig", "sigabrt", "sigbus", "sigfpe", "signal 11",
+        "(aborted", "(segmentation", "reload", "sending sig", "sending the sig", "sigabrt", "sigbus", "sigfpe", "signal 11",
         "signal 6", "sigsegv",
     ]),
     (&[Wrapper], &[
@@ -116,7 +117,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
         "info: microsoft.hosting.lifetime", "refer to the log",
     ]),
     (&[Advice, ReadOn], &["for complete error details", "for more detail", "more information"]),
-    (&[Instruction, ReadOn], &["for info", "please read the", "please visit", "you can"]),
+    (&[Instruction, ReadOn], &["for info", "please read the", "please visit", "please wait", "you can"]),
     (&[Instruction, ReadOn, Hint], &["see "]),
     (&[Condition], &["if "]),
     (&[Hint, Added], &["hint"]),
@@ -124,6 +125,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
         "detail", "for more ", "help:", "need some help", "note:", "run ", "tip:", "try ", "usage",
     ]),
     (&[Added], &["do you already"]),
+    (&[Trace], &["backtrace", "stack trace", "stacktrace"]),
     (&[Quotation], &["comment", "feedback", "reported by", "says", "user report"]),
     (&[CannotStart], &[
         "can't bind", "can't initiali", "can't start", "cannot bind", "cannot create any",
@@ -227,5 +229,5 @@ pub const GENERIC_WORDS: &[&str] = &[
     "shutdown", "shutting", "some", "start", "started", "starting", "startup", "status", "stop",
     "stopped", "stopping", "system", "terminated", "terminating", "the", "this", "to", "unable",
     "uncaught", "uncaughtexception", "unexpected", "unexpectedly", "unhandled",
-    "unhandledrejection", "unknown", "was", "will", "with", "worker",
+    "unhandledrejection", "unknown", "up", "was", "will", "with", "worker",
 ];

@@ -1,0 +1,168 @@
+//! Chooses the line to show among those of a burst, and what else says more.
+
+use super::{AFTER, AFTER_UNTIMED, Begin, Burst, EarlierEnd, QUIET, SaidLine, WORK};
+use crate::cause::beneath;
+use crate::cause::entry::LogLevel;
+use crate::cause::finding::message;
+use crate::cause::last_words::phrases::{is_unset, names_errno};
+use crate::cause::last_words::weight::Weight;
+use crate::cause::lexicon::Sense;
+use crate::cause::tail::TailUnit;
+use crate::cause::thing::{is_summary, names_thing};
+use crate::report::Exit;
+
+impl Burst<'_> {
+    pub fn best(self) -> Option<SaidLine> {
+        let fitting: Vec<SaidLine> = self
+            .said
+            .iter()
+            .filter(|it| self.fits(it))
+            .copied()
+            .collect();
+        let most = fitting.iter().map(|said| said.weight).max()?;
+        let best = || fitting.iter().filter(|said| said.weight == most);
+        // The earliest is the last in this order. That it could not start says less than any other.
+        let said = best()
+            .rfind(|said| !self.says_start(said) && self.is_marked(said))
+            .or_else(|| best().rfind(|said| !self.says_start(said) && !self.is_odd(said)))
+            .or_else(|| best().rfind(|said| !self.says_start(said)))
+            .or_else(|| best().next_back())?;
+        let said = self.twin(said);
+        let said = SaidLine {
+            others: self.others(said),
+            ..*said
+        };
+        let tail = self.tail;
+        let is_last = !tail.was_survived(said.index, WORK) || tail.ends_as_before(said.index);
+        is_last.then_some(said)
+    }
+
+    /// Returns the line of the same system error that names a thing, if this one names none.
+    fn twin<'b>(&'b self, said: &'b SaidLine) -> &'b SaidLine {
+        let kind = |it: &SaidLine| {
+            let line = self.tail.lines.get(it.index)?;
+            beneath::kind_of(line.senses(), line.head())
+        };
+        let is_twin = |it: &&SaidLine| {
+            it.weight >= Weight::Objection && self.names_thing(it) && kind(it) == kind(said)
+        };
+        if kind(said).is_none() || self.names_thing(said) {
+            return said;
+        }
+        self.said.iter().rfind(is_twin).unwrap_or(said)
+    }
+
+    /// Returns the lines that say more than one that names no reason: the first that does, and the
+    /// last that names a thing; or else the last before the end, or the first.
+    fn others(&self, said: &SaidLine) -> [Option<usize>; 2] {
+        if self.says_why(said) || self.stop == EarlierEnd::Asked {
+            return [None, None];
+        }
+        // Before a line that says what is wrong, one that weighs less is about something else.
+        let names_thing = self.names_thing(said);
+        let line = self.tail.lines.get(said.index);
+        let is_summary = line.is_some_and(|line| is_summary(message(line.head())));
+        let has_level = |it: &SaidLine| {
+            let line = self.tail.lines.get(it.index);
+            line.is_some_and(|line| line.level().is_some())
+        };
+        let is_plain = |it: &SaidLine| !has_level(it) && !has_level(said);
+        let tells = |it: &&SaidLine| {
+            let is_after = it.index > said.index;
+            let is_marked = self.is_marked(it) >= self.is_marked(said);
+            let is_reason = is_marked && self.says_why(it) && it.weight >= Weight::Complaint;
+            it.index != said.index
+                && it.weight >= Weight::Objection
+                && (it.weight >= said.weight && !self.is_odd(it) && is_marked
+                    || is_after
+                    || is_reason
+                    || !names_thing && (it.weight >= Weight::Complaint || is_plain(it))
+                    || is_summary)
+        };
+        let others = || self.said.iter().filter(tells);
+        let Some(first) = others().next_back() else {
+            return [None, None];
+        };
+        let why = others().rfind(|it| self.says_why(it));
+        let end = if first.index > said.index {
+            others().next()
+        } else {
+            Some(first)
+        };
+        let one = why.or(end).map(|it| it.index);
+        let mut marked = others().filter(|it| self.is_marked(it));
+        let last = marked.find(|it| self.names_thing(it)).map(|it| it.index);
+        [one, last.filter(|it| Some(*it) != one)]
+    }
+
+    fn names_thing(&self, said: &SaidLine) -> bool {
+        let line = self.tail.lines.get(said.index);
+        line.is_some_and(|line| names_thing(line.head()))
+    }
+
+    /// Returns true if a line counts where nothing weighs more.
+    fn fits(&self, said: &SaidLine) -> bool {
+        let is_newest = self.said.first().is_some_and(|it| it.index == said.index);
+        let Some(line) = self.tail.lines.get(said.index) else {
+            return false;
+        };
+        let after = match said.weight {
+            _ if *self.tail.scene.exit == Exit::Unknown && self.ordinary > QUIET => 0,
+            Weight::Fatal | Weight::Complaint
+                if self.last.is_some() || self.ordinary == self.quiet =>
+            {
+                AFTER
+            }
+            Weight::Fatal | Weight::Complaint => AFTER_UNTIMED,
+            // A few lines that are no louder than usual may be on their way already.
+            _ if self.ordinary == self.quiet => QUIET,
+            _ => 0,
+        };
+        let is_alone = line.is_raw() && self.tail.has_form;
+        self.ordinary <= after
+            && match said.weight {
+                _ if self.stop == EarlierEnd::Asked => said.weight == Weight::Fatal,
+                Weight::Fatal | Weight::Complaint => true,
+                Weight::Objection if line.entry.as_ref().is_some_and(|it| it.level.is_some()) => {
+                    self.says_end || self.is_told && self.ordinary == 0
+                }
+                Weight::Objection => self.says_end || self.begin != Begin::Work || is_alone,
+                Weight::Mention => {
+                    self.ordinary == 0 && (self.says_end || self.begin != Begin::Work || is_alone)
+                }
+                Weight::Plain => self.says_end && is_newest,
+            }
+    }
+
+    /// Returns true if a line names a reason: the system's words, or a setting that is missing.
+    fn says_why(&self, said: &SaidLine) -> bool {
+        self.tail.lines.get(said.index).is_some_and(|line| {
+            let senses = line.senses();
+            names_errno(senses, line.head()) || is_unset(line, line.head(), senses)
+        })
+    }
+
+    /// Returns true if a line has the level of an error, or a runtime has shown the error.
+    fn is_marked(&self, said: &SaidLine) -> bool {
+        let line = self.tail.lines.get(said.index);
+        let is_shown = |unit: &TailUnit| unit.error.is_some() && unit.lines.contains(&said.index);
+        line.is_some_and(|line| line.level() >= Some(LogLevel::Error))
+            || self.tail.units.iter().any(is_shown)
+    }
+
+    /// Returns true if a line without a level says that something is odd, not that it failed:
+    /// `unknown key: seat`.
+    fn is_odd(&self, said: &SaidLine) -> bool {
+        self.tail.lines.get(said.index).is_some_and(|line| {
+            let senses = line.senses();
+            line.level().is_none()
+                && senses.opens(Sense::Objection)
+                && !names_errno(senses, line.head())
+        })
+    }
+
+    fn says_start(&self, said: &SaidLine) -> bool {
+        let line = self.tail.lines.get(said.index);
+        line.is_some_and(|line| line.senses().has(Sense::CannotStart))
+    }
+}
