@@ -1,7 +1,7 @@
 //! Erlang and Elixir: the words of the BEAM as it ends. A process that crashes inside it does not
 //! end it.
 
-use super::shape::{is_like, past};
+use super::shape::{is_like, past, past_most};
 use super::words::{RuntimeWords, Spot};
 use crate::cause::finding::ExpectedExit::{Code, Signal};
 use crate::cause::finding::{Finding, SourcePlace, with_cause};
@@ -86,6 +86,9 @@ fn slogan(spot: &Spot) -> Option<Finding> {
     Some(finding.last_words(&[Code(1), Signal("ABRT")]))
 }
 
+/// Maximum number of further lines of a message.
+const MESSAGE: usize = 8;
+
 /// Reads Elixir's `** (RuntimeError) boom` with its frames. The script may have ended with it, or
 /// only one of many processes.
 fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
@@ -98,9 +101,13 @@ fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
     if !(is_exit || is_name && name.starts_with(|c: char| c.is_ascii_uppercase())) {
         return None;
     }
-    let end = past(lines, at + 1, |line| {
-        line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "))
+    let is_inner = |line: &LogLine| line.is_blank() || line.text.starts_with("    ");
+    let more = past_most(lines, at + 1, MESSAGE, |line| {
+        line.entry.is_none() && !is_inner(line)
     });
+    let has_frames = lines.get(more).is_some_and(is_inner);
+    let first = if has_frames { more } else { at + 1 };
+    let end = past(lines, first, |line| line.entry.is_none() && is_inner(line));
     // The reasons of linked processes and of children that ended: the last is the first to fail.
     let mut beneath = (at + 1..end).rev().map(|i| line_text(lines, i).trim());
     let beneath = beneath.find_map(|text| text.strip_prefix("** ("));
