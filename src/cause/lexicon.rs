@@ -273,7 +273,7 @@ impl Senses {
 }
 
 /// Marks that stand before the words of a line.
-const MARKS: [char; 9] = ['[', '(', '*', '!', '-', '=', '>', '#', ' '];
+const MARKS: [char; 10] = ['[', ']', '(', '*', '!', '-', '=', '>', '#', ' '];
 
 /// A phrase as it is looked for.
 struct Phrase {

@@ -123,8 +123,11 @@ pub fn is_continued(line: &LogLine) -> bool {
     };
     // ClickHouse's `3. DB::StatusFile::StatusFile(…) @ 0x0000000010ab2a93`.
     let is_numbered = || text.contains(" @ 0x") && text.starts_with(|c: char| c.is_ascii_digit());
+    // ` Error during initialisation:`
+    let is_said = text.starts_with(' ') && !text.starts_with("  ");
+    let is_error = is_said && line.senses().begins(Sense::Failure);
     line.entry.is_none()
-        && (text.starts_with([' ', '\t'])
+        && (text.starts_with([' ', '\t']) && !is_error
             || text == "stack traceback:"
             || !text.contains(|c: char| c.is_alphanumeric())
             || is_frame()
