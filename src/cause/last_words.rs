@@ -191,10 +191,11 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
         || said.has(Sense::GivesUp) && !said.has(Sense::FatalError)
         || said.has(Sense::Advice)
         || (said.has(Sense::CannotStart) || said.has(Sense::Closing)) && !names_thing(what);
-    let is_hint = said.begins(Sense::Hint);
-    if !concludes && !is_hint && line.level() == Some(LogLevel::Fatal) && names_thing(what) {
-        return None;
-    }
+    let adds = said.begins(Sense::Hint) || said.has(Sense::Added);
+    // Else only another complaint of the same file tells of the same failure.
+    let file = |text: &str| Some(text.split_once(':')?.0.to_owned()).filter(|it| it.contains('/'));
+    let is_kin =
+        |text: &str| concludes || adds || file(what).is_some_and(|it| text.starts_with(&it));
     let mut others = 0;
     let mut best: Option<(Reason, Weight, String)> = None;
     for unit in tail.before(index) {
@@ -208,14 +209,16 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
         let weight = weight(tail, line);
         let complains = weight >= Some(Weight::Complaint)
             || concludes && others == 0 && weight == Some(Weight::Objection);
-        let reason = if error.is_some() || names_errno(said, line.head()) {
+        let reason = if said.begins(Sense::Helper) {
+            Reason::None
+        } else if error.is_some() || names_errno(said, line.head()) {
             Reason::Told
         } else if names_thing(line.head()) {
             Reason::Thing
         } else {
             Reason::None
         };
-        if error.is_some() || complains {
+        if (error.is_some() || complains) && is_kin(line.head()) {
             let text = error.map_or_else(|| line.head(), |error| error.what.trim());
             let weight = weight.unwrap_or(Weight::Complaint).min(Weight::Complaint);
             let is_better = best

@@ -80,6 +80,8 @@ pub enum Sense {
     ThreadSignal,
     /// A reload, which goes on, or a fault's signal: nobody asked for an end.
     NoRequest,
+    /// A command that start scripts call complains, at the beginning of a line. They often go on.
+    Helper,
     /// A shell or a package manager speaks, at the beginning of a line.
     Wrapper,
     /// A supervisor reports the end of a process.

@@ -11,24 +11,28 @@ pub fn names_thing(text: &str) -> bool {
     is_quoting(text) || text.split(' ').any(is_thing)
 }
 
-/// Maximum number of a summary's own words.
+/// Maximum number of a summary's own words, and of one that names a part of the program.
 const SUMMARY: usize = 2;
+const OF_PART: usize = 1;
 
-/// Returns true if a text only sums up what was said before: `VCL compilation failed`, `Reading
-/// config failed--see warnings above.`
+/// Returns true if a text only sums up what was said before: `VCL compilation failed`, `Error found
+/// at web.conf:9.`, `Reading config failed--see warnings above.`
 pub fn is_summary(text: &str) -> bool {
     if is_generic(text) {
         return true;
     }
-    let ends = [". ", "; ", "--", " - ", ", "];
-    let first = ends
-        .iter()
-        .fold(text, |text, end| text.split(end).next().unwrap_or_default());
+    let ends = [". ", "; ", "--", " - see ", ", "];
+    let ends = ends.iter().filter_map(|end| text.find(end));
+    let (first, rest) = text.split_at(ends.min().unwrap_or(text.len()));
     let fails = Senses::of(first);
+    let is_of_part = first.contains(": ");
+    let most = if is_of_part { OF_PART } else { SUMMARY };
+    let is_own = |word: &&str| !is_thing(word) && own_words(word).next().is_some();
     (fails.has(Sense::Failure) || fails.has(Sense::Closing) || fails.has(Sense::Abnormal))
-        && !first.contains(['(', ':'])
-        && !names_thing(first)
-        && own_words(first).nth(SUMMARY).is_none()
+        && !(is_of_part && fails.has(Sense::Objection))
+        && !rest.contains([':', '='])
+        && !is_quoting(first)
+        && first.split(' ').filter(is_own).count() <= most
 }
 
 /// Maximum length of the lines of a message that are told one and all, in bytes.
@@ -109,7 +113,6 @@ mod tests {
         for text in [
             "starting web: preparing: data is encrypted with a different token",
             "could not locate a valid checkpoint record",
-            "failed to open /etc/web.conf",
             "web is up",
         ] {
             assert!(!is_summary(text), "{text}");

@@ -198,6 +198,8 @@ mod tests {
                 Some(Weight::Objection),
             ),
             ("the form 2 is no longer read", Some(Weight::Objection)),
+            ("licence expired on 2026-06-30", Some(Weight::Objection)),
+            ("the licence has expired", Some(Weight::Objection)),
             ("ledger opened", Some(Weight::Plain)),
         ] {
             assert_eq!(weight_of(line), expected, "{line}");

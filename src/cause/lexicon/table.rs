@@ -10,7 +10,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Failure, Objection], &["can't", "cannot", "could not", "unknown", "unrecogni"]),
     (&[Failure, Objection, Undefined], &["invalid", "missing"]),
     (&[Objection], &[
-        "already", "bad ", "but ", "corrupt", "denied", "does not", "doesn't", "expect", "expired",
+        "already", "bad ", "but ", "corrupt", "denied", "does not", "doesn't", "expect", "expired on", "has expired",
         "incompatible", "insufficient", "is not", "mismatch", "must", "newer than",
         "no longer", "not allowed", "not compatible", "not found", "not supported",
         "not the correct", "older than", "required", "requires", "should not", "too ", "unsupported",
@@ -43,7 +43,8 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[GoesOn], &[
         "backing off", "continu", "deferred", "discard", "dropped", "dropping", "fall back", "handled", "ignor", "moving on",
         "nonfatal", "postponed", "queued", "reconnect", "recover", "requeue", "retried", "retries",
-        "retry", "sent)", "suppressed", "swallowed", "trying again", "will try again",
+        "retry", "sent)", "suppressed", "swallowed", "trying again", "try again in", "try again to",
+        "will try again",
     ]),
     (&[GoesOn, Without], &["default value", "degraded", "disabled", "from cache"]),
     (&[GoesOn, Survives], &[
@@ -81,6 +82,10 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[NoRequest], &[
         "(aborted", "(segmentation", "reload", "sending sig", "sending the sig", "sigabrt", "sigbus", "sigfpe", "signal 11",
         "signal 6", "sigsegv",
+    ]),
+    (&[Helper], &[
+        "cat: ", "chmod: ", "chown: ", "cp: ", "ln: ", "mkdir: ", "mv: ", "rm: ", "sed: ",
+        "sysctl: ", "touch: ",
     ]),
     (&[Wrapper], &[
         "<-- Wrapper", "Aborted", "Bus error", "ELIFECYCLE", "Floating point exception",
@@ -223,11 +228,12 @@ pub const GENERIC_WORDS: &[&str] = &[
     "continue", "could", "critical", "database", "detected", "died", "down", "due", "encountered",
     "end", "ended", "ending", "error", "errors", "event", "exception", "exit", "exited", "exiting",
     "failed", "failing", "failure", "fassert", "fatal", "file", "for", "found", "from", "goodbye",
-    "has", "have", "in", "initialization", "initialize", "is", "it", "jvm", "log", "logs", "main",
-    "master", "not", "now", "occurred", "of", "on", "process", "program", "promise", "quit",
-    "quitting", "rc", "reason", "rejection", "run", "running", "see", "server", "service", "shut",
-    "shutdown", "shutting", "some", "start", "started", "starting", "startup", "status", "stop",
-    "stopped", "stopping", "system", "terminated", "terminating", "the", "this", "to", "unable",
-    "uncaught", "uncaughtexception", "unexpected", "unexpectedly", "unhandled",
-    "unhandledrejection", "unknown", "up", "was", "will", "with", "worker",
+    "has", "have", "in", "initialisation", "initialise", "initialization", "initialize", "is", "it",
+    "jvm", "log", "logs", "main", "master", "not", "now", "occurred", "of", "on", "process",
+    "program", "promise", "quit", "quitting", "rc", "reason", "rejection", "run", "running", "see",
+    "server", "service", "shut", "shutdown", "shutting", "signal", "some", "start", "started",
+    "starting", "startup", "status", "stop", "stopped", "stopping", "system", "terminated",
+    "terminating", "the", "this", "to", "unable", "uncaught", "uncaughtexception", "unexpected",
+    "unexpectedly", "unhandled", "unhandledrejection", "unknown", "up", "was", "will", "with",
+    "worker",
 ];

@@ -11,6 +11,18 @@ use crate::cause::tail::TailUnit;
 use crate::cause::thing::{is_summary, names_thing};
 use crate::report::Exit;
 
+/// How much of its own a line is, among those that weigh the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// A warning, or the complaint of a command that start scripts call.
+    Foreign,
+    /// Something is odd, but need not have failed: `unknown key: seat`.
+    Odd,
+    Plain,
+    /// The line has the level of an error, or a runtime has shown the error.
+    Marked,
+}
+
 impl Burst<'_> {
     pub fn best(self) -> Option<SaidLine> {
         let fitting: Vec<SaidLine> = self
@@ -20,13 +32,10 @@ impl Burst<'_> {
             .copied()
             .collect();
         let most = fitting.iter().map(|said| said.weight).max()?;
-        let best = || fitting.iter().filter(|said| said.weight == most);
-        // The earliest is the last in this order. That it could not start says less than any other.
-        let said = best()
-            .rfind(|said| !self.says_start(said) && self.is_marked(said))
-            .or_else(|| best().rfind(|said| !self.says_start(said) && !self.is_odd(said)))
-            .or_else(|| best().rfind(|said| !self.says_start(said)))
-            .or_else(|| best().next_back())?;
+        let best = fitting.iter().filter(|said| said.weight == most);
+        // Of equals the earliest, which is the last in this order. That it could not start says
+        // less than any other.
+        let said = best.max_by_key(|it| (!self.says_start(it), self.rank(it)))?;
         let said = self.twin(said);
         let said = SaidLine {
             others: self.others(said),
@@ -44,7 +53,10 @@ impl Burst<'_> {
             beneath::kind_of(line.senses(), line.head())
         };
         let is_twin = |it: &&SaidLine| {
-            it.weight >= Weight::Objection && self.names_thing(it) && kind(it) == kind(said)
+            it.weight >= Weight::Objection
+                && self.rank(it) > Rank::Foreign
+                && self.names_thing(it)
+                && kind(it) == kind(said)
         };
         if kind(said).is_none() || self.names_thing(said) {
             return said;
@@ -61,23 +73,22 @@ impl Burst<'_> {
         // Before a line that says what is wrong, one that weighs less is about something else.
         let names_thing = self.names_thing(said);
         let line = self.tail.lines.get(said.index);
-        let is_summary = line.is_some_and(|line| is_summary(message(line.head())));
+        let sums_up = line.is_some_and(|line| is_summary(message(line.head()))) && !names_thing;
         let has_level = |it: &SaidLine| {
             let line = self.tail.lines.get(it.index);
             line.is_some_and(|line| line.level().is_some())
         };
-        let is_plain = |it: &SaidLine| !has_level(it) && !has_level(said);
         let tells = |it: &&SaidLine| {
-            let is_after = it.index > said.index;
-            let is_marked = self.is_marked(it) >= self.is_marked(said);
-            let is_reason = is_marked && self.says_why(it) && it.weight >= Weight::Complaint;
+            let is_peer = self.rank(it) >= self.rank(said);
+            let is_complaint = it.weight >= Weight::Complaint;
+            let is_plain = !has_level(it) && !has_level(said);
+            let is_own = self.rank(it) > Rank::Foreign;
             it.index != said.index
                 && it.weight >= Weight::Objection
-                && (it.weight >= said.weight && !self.is_odd(it) && is_marked
-                    || is_after
-                    || is_reason
-                    || !names_thing && (it.weight >= Weight::Complaint || is_plain(it))
-                    || is_summary)
+                && (is_peer && (it.weight >= said.weight || is_complaint && self.says_why(it))
+                    || is_own && it.index > said.index
+                    || is_own && !names_thing && (is_complaint || is_plain)
+                    || sums_up)
         };
         let others = || self.said.iter().filter(tells);
         let Some(first) = others().next_back() else {
@@ -90,7 +101,7 @@ impl Burst<'_> {
             Some(first)
         };
         let one = why.or(end).map(|it| it.index);
-        let mut marked = others().filter(|it| self.is_marked(it));
+        let mut marked = others().filter(|it| self.rank(it) == Rank::Marked);
         let last = marked.find(|it| self.names_thing(it)).map(|it| it.index);
         [one, last.filter(|it| Some(*it) != one)]
     }
@@ -142,23 +153,22 @@ impl Burst<'_> {
         })
     }
 
-    /// Returns true if a line has the level of an error, or a runtime has shown the error.
-    fn is_marked(&self, said: &SaidLine) -> bool {
-        let line = self.tail.lines.get(said.index);
+    /// Returns how much of its own a line is, among those that weigh the same.
+    fn rank(&self, said: &SaidLine) -> Rank {
+        let Some(line) = self.tail.lines.get(said.index) else {
+            return Rank::Foreign;
+        };
+        let senses = line.senses();
         let is_shown = |unit: &TailUnit| unit.error.is_some() && unit.lines.contains(&said.index);
-        line.is_some_and(|line| line.level() >= Some(LogLevel::Error))
-            || self.tail.units.iter().any(is_shown)
-    }
-
-    /// Returns true if a line without a level says that something is odd, not that it failed:
-    /// `unknown key: seat`.
-    fn is_odd(&self, said: &SaidLine) -> bool {
-        self.tail.lines.get(said.index).is_some_and(|line| {
-            let senses = line.senses();
-            line.level().is_none()
-                && senses.opens(Sense::Objection)
-                && !names_errno(senses, line.head())
-        })
+        let is_odd = senses.opens(Sense::Objection) && !names_errno(senses, line.head());
+        match line.level() {
+            Some(level) if level >= LogLevel::Error => Rank::Marked,
+            _ if self.tail.units.iter().any(is_shown) => Rank::Marked,
+            Some(LogLevel::Warn) => Rank::Foreign,
+            None if senses.begins(Sense::Helper) => Rank::Foreign,
+            None if is_odd => Rank::Odd,
+            _ => Rank::Plain,
+        }
     }
 
     fn says_start(&self, said: &SaidLine) -> bool {
