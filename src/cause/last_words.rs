@@ -171,7 +171,7 @@ fn words(tail: &Tail, units: &[TailUnit]) -> Option<Finding> {
 
 /// How much a complaint says about the reason.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reason {
+enum ReasonRank {
     None,
     /// The line names a thing.
     Thing,
@@ -197,7 +197,7 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
     let is_kin =
         |text: &str| concludes || adds || file(what).is_some_and(|it| text.starts_with(&it));
     let mut others = 0;
-    let mut best: Option<(Reason, Weight, String)> = None;
+    let mut best: Option<(ReasonRank, Weight, String)> = None;
     for unit in tail.before(index) {
         let (line, said) = (unit.line, unit.line.senses());
         let is_at_once = at.zip(unit.at).is_none_or(|(at, before)| at - before < 1.0);
@@ -210,13 +210,13 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
         let complains = weight >= Some(Weight::Complaint)
             || concludes && others == 0 && weight == Some(Weight::Objection);
         let reason = if said.begins(Sense::Helper) {
-            Reason::None
+            ReasonRank::None
         } else if error.is_some() || names_errno(said, line.head()) {
-            Reason::Told
+            ReasonRank::Told
         } else if names_thing(line.head()) {
-            Reason::Thing
+            ReasonRank::Thing
         } else {
-            Reason::None
+            ReasonRank::None
         };
         if (error.is_some() || complains) && is_kin(line.head()) {
             let text = error.map_or_else(|| line.head(), |error| error.what.trim());
@@ -232,7 +232,11 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
             others += usize::from(line.entry.is_some() || !tail.has_form);
         }
         let most = if concludes { MOST_BETWEEN } else { 0 };
-        if others > most || others > 0 && best.as_ref().is_some_and(|(why, ..)| *why > Reason::None)
+        if others > most
+            || others > 0
+                && best
+                    .as_ref()
+                    .is_some_and(|(why, ..)| *why > ReasonRank::None)
         {
             break;
         }
@@ -240,8 +244,8 @@ fn complaint_before(tail: &Tail, index: usize, what: &str) -> Option<String> {
     best.map(|(.., text)| text)
 }
 
-/// Returns what was said right before of the same system error, with the thing that the finding does
-/// not name.
+/// Returns what was said right before of the same system error, with the thing that the finding
+/// does not name.
 pub fn twin(tail: &Tail, finding: &Finding) -> Option<String> {
     let kind = beneath::kind(&finding.what);
     // The last of its attempts tells less than the first.

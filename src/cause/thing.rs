@@ -104,6 +104,7 @@ mod tests {
         for text in [
             "VCL compilation failed",
             "Reading config failed--see warnings above.",
+            "Startup failed - see the log of the web",
             "Config validation failed. Re-run with 'web -C' after fixing the config.",
             "Aborting the process after an internal error, please report this",
             "Exiting.",

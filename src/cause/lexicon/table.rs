@@ -7,7 +7,7 @@ use super::Sense::{self, *};
 #[rustfmt::skip]
 pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Failure], &["error", "fail", "no such", "unable", "unexpected"]),
-    (&[Failure, Objection], &["can't", "cannot", "could not", "unknown", "unrecogni"]),
+    (&[Failure, Objection], &["can not", "can't", "cannot", "could not", "unknown", "unrecogni"]),
     (&[Failure, Objection, Undefined], &["invalid", "missing"]),
     (&[Objection], &[
         "already", "bad ", "but ", "corrupt", "denied", "does not", "doesn't", "expect", "expired on", "has expired",
@@ -16,6 +16,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
         "not the correct", "older than", "required", "requires", "should not", "too ", "unsupported",
         "wrong",
     ]),
+    (&[Failed], &["error: "]),
     (&[Objection, Failed], &["failed: "]),
     (&[Objection, InUse], &["in use"]),
     (&[Objection, Exceeded], &["exceed"]),
