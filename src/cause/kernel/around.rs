@@ -123,7 +123,7 @@ mod tests {
         let text = "INFO: task web:42 blocked for more than 120 seconds.\n\
             INFO: task web:43 blocked for more than 120 seconds.\n\
             cgroup: fork rejected by pids controller in /system.slice/web.service\n\
-            cgroup: fork rejected by pids controller in /system.slice/db.service\n\
+            cgroup: fork rejected by pids controller in /docker/web\n\
             eth0: link becomes ready\n\
             EXT4-fs (vda): re-mounted. Quota mode: none.\n\
             EXT4-fs (sda1): Remounting filesystem read-only\n";

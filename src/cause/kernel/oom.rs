@@ -245,7 +245,13 @@ fn is_ours(kill: &Kill, scene: &Scene, child: Option<u32>) -> bool {
         Some(pid) => matches!(scene.exit, Exit::Code(_)) && (kill.pid > pid || kill.of_a_group),
         None => true,
     };
-    by_kill && (is_handed_on || kill.of_a_group) && is_cgroup_of(scene.job, cgroup)
+    by_kill && (is_handed_on || kill.of_a_group) && may_be_cgroup_of(scene.job, cgroup)
+}
+
+/// Returns true if this may be the job's own cgroup: that of its unit or one below it, or `/…/web`.
+fn may_be_cgroup_of(job: &str, cgroup: &str) -> bool {
+    let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    is_cgroup_of(job, cgroup) || !job.is_empty() && last(job) == last(cgroup)
 }
 
 /// Returns true if this is the job's own cgroup: `/system.slice/web.service` and those below it, or

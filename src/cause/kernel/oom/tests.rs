@@ -112,7 +112,6 @@ fn a_wrappers_child_is_known_by_the_shells_word_or_by_the_jobs_own_cgroup() {
         "/system.slice/web2.service",
         "/web/db",
         "/docker/web.d",
-        "/docker/web",
         "/",
     ] {
         assert_eq!(
