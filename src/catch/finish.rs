@@ -41,8 +41,8 @@ use crate::notice;
 use crate::places::Places;
 use crate::random;
 use crate::redact::Redactor;
-use crate::report::{Exit, Section, Stop, Supervisor, Verdict};
-use crate::supervisor::account::{Account, Ending};
+use crate::report::{Death, Exit, Section, Stop, Supervisor, Verdict};
+use crate::supervisor::account::{Account, Ending, Reason};
 use crate::supervisor::supervise::Traces;
 
 /// Maximum time from the service's end to the end of the collectors. The restart waits for them and
@@ -144,8 +144,8 @@ pub fn finish(
         host,
         now,
     );
-    if taken.circumstances.missed && marker.life.is_none() {
-        mark_uncertain(&mut judgement);
+    if taken.circumstances.missed {
+        mark_unseen(&mut judgement, marker.life.is_some());
     }
     if judgement.verdict == Verdict::Planned {
         keep_end(
@@ -451,9 +451,19 @@ fn judge_stop(
 }
 
 /// Takes back the verdict of a crash if no hook saw the end and nothing shows how the service
-/// ended. The next start may also mean that it never ran.
-fn mark_uncertain(judgement: &mut Judgement) {
-    if judgement.verdict == Verdict::Crashed && judgement.exit == Exit::Unknown {
+/// ended: the next start may also mean that it never ran. Where `lastwords run` was to see it, that
+/// has died itself.
+fn mark_unseen(judgement: &mut Judgement, by_run: bool) {
+    if judgement.verdict != Verdict::Crashed || judgement.exit != Exit::Unknown {
+        return;
+    }
+    if by_run {
+        judgement.reason = Some(Reason {
+            line: "`lastwords run` was killed, and the command with it".to_owned(),
+            kind: Death::Unknown,
+            only_if_unknown: true,
+        });
+    } else {
         judgement.verdict = Verdict::Unknown;
         judgement.because =
             "it is started again, and nothing tells how it ended, or whether it ran at all".into();

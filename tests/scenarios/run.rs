@@ -578,11 +578,10 @@ fn when_lastwords_itself_is_killed_the_command_dies_with_it_and_the_next_start_r
         (report.verdict, &report.stop.exit),
         (Verdict::Crashed, &Exit::Unknown)
     );
+    let why = "`lastwords run` was killed, and the command with it";
+    assert_eq!(report.cause.line, why);
     assert!(
-        report
-            .notes
-            .iter()
-            .any(|note| note.contains("`lastwords run` was killed")),
+        report.notes.iter().any(|note| note.starts_with(why)),
         "{report:#?}"
     );
     assert_eq!(machine.markers(), [""; 0]);
