@@ -2,7 +2,7 @@
 //! that a reader sees all of a file or nothing of it, whenever its writer is killed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -64,8 +64,11 @@ pub fn exchange(
 
 /// Begins a draft: a new, empty file (mode 0600), in place of one that a killed process has left.
 pub fn begin(draft: &Path) -> io::Result<File> {
-    // It is in the way of O_EXCL.
-    let _ = fs::remove_file(draft);
+    // It is in the way of O_EXCL. On a read-only disk, that it is there would be all that is said.
+    match fs::remove_file(draft) {
+        Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
+        _ => {}
+    }
     OpenOptions::new()
         .read(true)
         .write(true)

@@ -5,12 +5,13 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use rustix::process::geteuid;
 
 use crate::host::Host;
-use crate::spool::{InUse, MemoryInbox, Spool};
+use crate::spool::{Held, MemoryInbox, Spool};
 
 /// The directories.
 #[derive(Clone, Debug, Args)]
@@ -94,11 +95,23 @@ impl Places {
         self.spool().in_use(&self.own_dir())
     }
 
-    /// Returns the spool to work with, after changing over to its deputy or back if that is to be
-    /// done. Returns `None` if other processes keep this one from that.
-    pub fn hold_spool(&self) -> io::Result<Option<InUse>> {
-        let is_suspect = self.memory().count() > 0;
-        self.spool().hold(&self.own_dir(), is_suspect)
+    /// Returns the same to be worked with, for one step.
+    pub fn held_spool(&self) -> Held {
+        self.spool().held(&self.own_dir())
+    }
+
+    /// Changes over to the spool's deputy or back if that is to be done: see
+    /// [`Spool::change_over`].
+    pub fn change_over(&self, is_suspect: bool, monotonic: Duration) -> io::Result<bool> {
+        let is_suspect = is_suspect || self.memory().count() > 0;
+        let own = self.own_dir();
+        self.spool().change_over(&own, is_suspect, monotonic)
+    }
+
+    /// Returns true if the spool's file system is unmounted, for a repair, and a deputy stands in
+    /// for it.
+    pub fn spool_is_away(&self) -> bool {
+        self.spool().is_away(&self.own_dir())
     }
 
     /// Returns the part of the run directory that root prepares for a setuid job, whose hooks run

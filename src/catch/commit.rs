@@ -1,6 +1,6 @@
 //! Commits a report: writes it where it is safe, and wakes the deliverer.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use anyhow::{Context, Result};
 use rustix::process::geteuid;
@@ -49,6 +49,9 @@ pub fn commit(
         Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Safety::Durable),
         // An earlier process may have committed it and been killed after that.
         None if spool.find(&report.id).is_some() => Ok(Safety::Durable),
+        None if places.spool_is_away() => {
+            Err(io::Error::other("the spool's file system is not mounted"))
+        }
         None => spool.catch(&mut report),
     };
     let service = format!(

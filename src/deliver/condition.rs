@@ -224,7 +224,7 @@ mod tests {
         let looks = Looks::new(&places, Duration::ZERO, &|_| {});
         let deliverer = Deliverer {
             host,
-            ..Deliverer::new(&places, places.spool(), &looks)
+            ..Deliverer::new(&places, &looks)
         };
         let found = of(&report, &BTreeSet::new(), &deliverer);
         assert_eq!(found, Some(Condition::Unknown));

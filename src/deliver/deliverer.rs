@@ -1,20 +1,26 @@
 //! The deliverer: everything that all parts of one look of it work with.
 
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use anyhow::Result;
+
 use crate::clock::Now;
+use crate::deliver::locks;
 use crate::deliver::signs::Signs;
 use crate::host::Host;
 use crate::places::Places;
 use crate::render::one_line;
 use crate::report::SinkKey;
-use crate::spool::Spool;
+use crate::spool::{Held, Spool};
+
+/// How long to try that the deputy takes what must not be forgotten.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One look of the deliverer, and what it works with.
 pub struct Deliverer<'a> {
     pub places: &'a Places,
-    pub spool: Spool,
     pub host: Host,
     /// How long this look has waited for supervisors' answers, in milliseconds.
     pub waited: AtomicU64,
@@ -52,13 +58,31 @@ impl<'a> Looks<'a> {
 }
 
 impl<'a> Deliverer<'a> {
-    pub fn new(places: &'a Places, spool: Spool, looks: &'a Looks<'a>) -> Self {
+    pub fn new(places: &'a Places, looks: &'a Looks<'a>) -> Self {
         Self {
             places,
-            spool,
             host: places.host(),
             waited: AtomicU64::new(0),
             looks,
+        }
+    }
+
+    /// Returns the spool for one step. The next step may find another one: the disk may have become
+    /// read-only, or writable again.
+    pub fn spool(&self) -> Held {
+        self.places.held_spool()
+    }
+
+    /// Writes something that must not be forgotten. Where the disk turns out to be read-only, the
+    /// spool's deputy takes it.
+    pub fn keep(&self, write: impl Fn(&Spool) -> io::Result<()>) -> Result<()> {
+        let kept = write(&self.spool());
+        match kept {
+            Err(why) if why.kind() == ErrorKind::ReadOnlyFilesystem => {
+                let trouble = locks::change_over(self.places, true, PATIENCE)?;
+                Ok(trouble.map_or_else(|| write(&self.spool()), Err)?)
+            }
+            kept => Ok(kept?),
         }
     }
 

@@ -40,11 +40,11 @@ pub fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usiz
         }
     }
     deliverer
-        .spool
+        .spool()
         .finish(&done, Place::Done)
         .context("cannot move reports to done/")?;
     deliverer
-        .spool
+        .spool()
         .finish(&dead, Place::Dead)
         .context("cannot move reports to dead/")?;
     Ok(news)
@@ -60,7 +60,7 @@ fn settled(
 ) -> Result<Place> {
     let (mut waits, mut is_dead) = (false, false);
     for route in item.routes(config) {
-        let ledger = deliverer.spool.ledger(&item.id, &route.key)?;
+        let ledger = deliverer.spool().ledger(&item.id, &route.key)?;
         match &ledger.outcome {
             None => waits = true,
             Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => {}
@@ -112,7 +112,7 @@ fn tell_of_failure(
         .iter()
         .all(|route| route.key == *key);
     let line = format!("{}: {}", notice.sentence, notice.detail);
-    let told = notices::tell(&deliverer.spool, &deliverer.host, notice)?;
+    let told = notices::tell(&deliverer.spool(), &deliverer.host, notice)?;
     if nobody && told > 0 {
         notice::say(
             &deliverer.host,

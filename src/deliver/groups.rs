@@ -157,7 +157,7 @@ impl Talk<'_, '_> {
                 changed: false,
             });
         }
-        let spool = &self.deliverer.spool;
+        let spool = self.deliverer.spool();
         let lock = spool
             .lock(&sink_lock(self.sink), self.deliverer.now().monotonic)
             .with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
@@ -180,7 +180,7 @@ impl Talk<'_, '_> {
     }
 
     fn next(&self, before: Option<Conversation>) -> Result<Next> {
-        let spool = &self.deliverer.spool;
+        let spool = self.deliverer.spool();
         let now = self.deliverer.now();
         let mut untold = Vec::new();
         for (item, crash) in self.items {
@@ -258,14 +258,14 @@ impl Talk<'_, '_> {
     fn thin(&self, thread: &mut Thread) {
         let latest = thread.counted.last_key_value().map(|(id, _)| id.clone());
         let is_asked = |id: &ReportId| {
-            latest.as_ref() == Some(id) || self.deliverer.spool.find(id) == Some(Place::New)
+            latest.as_ref() == Some(id) || self.deliverer.spool().find(id) == Some(Place::New)
         };
         thread.counted.retain(|id, _| is_asked(id));
     }
 
     /// Records the outcomes of the messages that were on their way.
     fn settle(&self, talk: &mut Thread, now: Timestamp) -> Result<()> {
-        let spool = &self.deliverer.spool;
+        let spool = self.deliverer.spool();
         for message in talk.open.clone() {
             let id = &message.id;
             let ledger = spool.ledger(id, self.sink)?;
@@ -295,7 +295,7 @@ impl Talk<'_, '_> {
         let alone: Vec<_> = alone.collect();
         let mut told = Vec::new();
         for (name, crash, down) in alone {
-            let ledger = self.deliverer.spool.ledger(&down, self.sink)?;
+            let ledger = self.deliverer.spool().ledger(&down, self.sink)?;
             let at = ledger.last_try.filter(|_| ledger.was_sent());
             if at.is_some_and(|at| talk.told_elsewhere(&name, &down, at)) {
                 told.push(crash);
@@ -334,7 +334,7 @@ impl Talk<'_, '_> {
 
     /// Writes the change down, in the order that the module's documentation gives.
     fn keep(&self, before: Option<&Conversation>, next: &mut Next) -> Result<()> {
-        let spool = &self.deliverer.spool;
+        let spool = self.deliverer.spool();
         let Some(kept) = &mut next.kept else {
             return spool
                 .forget_group(self.sink, self.name)
@@ -362,7 +362,7 @@ impl Talk<'_, '_> {
             .note_summarised(self.sink, unnoted)
             .context("cannot write the ledgers of crashes")?;
         if let Some(message) = &next.unmade {
-            let report = message::make(spool, kept, message);
+            let report = message::make(&spool, kept, message);
             if let Some(past) = &report.past {
                 spool
                     .write_past(&report.id, past)

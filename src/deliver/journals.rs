@@ -59,19 +59,15 @@ impl<'a, 'b> Journals<'a, 'b> {
             self.is_spent = true;
             return None;
         }
-        let Deliverer {
-            spool,
-            places,
-            host,
-            ..
-        } = self.deliverer;
+        let Deliverer { places, host, .. } = self.deliverer;
         if let JournalReader::Unasked = self.reader {
-            self.reader = match spool.lock(LOCK, Now::read().monotonic) {
+            let lock = self.deliverer.spool().lock(LOCK, Now::read().monotonic);
+            self.reader = match lock {
                 Ok(None) => JournalReader::Others,
                 lock => JournalReader::Ours(lock.ok().flatten()),
             };
             // Another deliverer may have completed it since it was read here.
-            report = spool.read(Place::New, &report.id).ok()?;
+            report = self.deliverer.spool().read(Place::New, &report.id).ok()?;
             if !pending::is_pending(&report) {
                 return Some(report);
             }
@@ -102,7 +98,8 @@ impl<'a, 'b> Journals<'a, 'b> {
             let note = "the journal is left out: reading it hit a bug of lastwords";
             report.notes.push(note.to_owned());
         }
-        if let Err(why) = spool.replace(&report) {
+        let replaced = self.deliverer.spool().replace(&report);
+        if let Err(why) = replaced {
             let id = &report.id;
             self.deliverer
                 .fail(&format!("{id}: the journal cannot be added: {why}"));

@@ -34,13 +34,12 @@ const MOST_OF_A_JOB: usize = 50;
 
 /// Looks at all jobs of which runs are expected.
 pub fn look(deliverer: &Deliverer) -> Result<()> {
-    let (spool, config) = (&deliverer.spool, &deliverer.places.config);
-    let jobs = config::expecting(config);
-    let kept = || spool.kept::<Expected>(Kept::Expected);
+    let jobs = config::expecting(&deliverer.places.config);
+    let kept = || deliverer.spool().kept::<Expected>(Kept::Expected);
     if jobs.is_empty() && kept()?.is_empty() {
         return Ok(());
     }
-    let Some(_lock) = spool.lock(LOCK, deliverer.now().monotonic)? else {
+    let Some(_lock) = deliverer.spool().lock(LOCK, deliverer.now().monotonic)? else {
         return Ok(());
     };
     let users = jobs.iter().filter_map(|(_, loaded)| uid(loaded, deliverer));
@@ -61,7 +60,10 @@ pub fn look(deliverer: &Deliverer) -> Result<()> {
             .iter()
             .filter(|(name, it)| known.get(*name) != Some(it))
         {
-            if !spool.keep(Kept::Expected, name, Some(service))? {
+            if !deliverer
+                .spool()
+                .keep(Kept::Expected, name, Some(service))?
+            {
                 unwatched += 1;
             }
         }
@@ -72,7 +74,9 @@ pub fn look(deliverer: &Deliverer) -> Result<()> {
         );
     }
     for name in before.keys() {
-        spool.keep(Kept::Expected, name, None::<&Expected>)?;
+        deliverer
+            .spool()
+            .keep(Kept::Expected, name, None::<&Expected>)?;
     }
     if unwatched > 0 {
         deliverer.fail(&format!(
@@ -91,7 +95,7 @@ fn look_at<'e>(
     every: Duration,
     known: impl Iterator<Item = &'e Expected>,
 ) -> Result<BTreeMap<String, Expected>> {
-    let (spool, boot_id) = (&deliverer.spool, deliverer.host.boot_id());
+    let boot_id = deliverer.host.boot_id();
     let uid = uid(loaded, deliverer);
     let mut services = seen(job, known, deliverer, uid);
     for service in &mut services {
@@ -100,7 +104,11 @@ fn look_at<'e>(
         }
         let id = service.next_id(every);
         // A deliverer that was killed may have made it.
-        if spool.find(&id).is_none() && !spool.was_put_aside(&id) {
+        let is_made = {
+            let spool = deliverer.spool();
+            spool.find(&id).is_some() || spool.was_put_aside(&id)
+        };
+        if !is_made {
             tell(deliverer, service, loaded)?;
         }
         service.is_told = true;
@@ -172,7 +180,7 @@ pub fn next_run(stop: &Stop, deliverer: &Deliverer) -> Option<Condition> {
 /// Returns what is known of the service, if runs of it are expected.
 fn kept(stop: &Stop, deliverer: &Deliverer) -> Result<Option<Expected>> {
     let file = file(&stop.job, stop.instance.as_deref());
-    Ok(deliverer.spool.kept_of(Kept::Expected, &file)?)
+    Ok(deliverer.spool().kept_of(Kept::Expected, &file)?)
 }
 
 fn file(job: &str, instance: Option<&str>) -> String {
@@ -237,7 +245,7 @@ fn has_begun(deliverer: &Deliverer, service: &Expected) -> bool {
     {
         return true;
     }
-    let died = deliverer.spool.chronicle(&Chronicled {
+    let died = deliverer.spool().chronicle(&Chronicled {
         user: uid,
         job: service.job.clone(),
     });
@@ -248,7 +256,7 @@ fn has_begun(deliverer: &Deliverer, service: &Expected) -> bool {
 /// Returns the latest report of a run of the service that has died since its last good end, if it
 /// is still in the spool.
 fn last_failure(deliverer: &Deliverer, service: &Expected) -> Option<Brief> {
-    let spool = &deliverer.spool;
+    let spool = deliverer.spool();
     let of = Chronicled {
         user: uid_of(&service.job, deliverer),
         job: service.job.clone(),
@@ -321,7 +329,7 @@ fn tell(deliverer: &Deliverer, service: &Expected, loaded: &Loaded) -> Result<()
         level: Safety::Durable,
     };
     deliverer
-        .spool
+        .spool()
         .put(&report)
         .context("cannot put the message into the spool that a run is missing")?;
     deliverer.say(&format!("{}: {}", report.id, render::subject(&report)));

@@ -235,24 +235,24 @@ fn look(places: &Places, looks: &Looks, items: &mut Items) -> Result<ExitCode> {
     // Orphans go first: what their workers read of the machine vanishes.
     adopt::orphans(places, false);
     exec::sweep();
-    let in_use = locks::hold_spool(places)?;
-    let deliverer = &Deliverer::new(places, in_use.spool.clone(), looks);
-    if let Some(why) = &in_use.trouble {
+    let trouble = locks::change_over(places, false, locks::CHANGE)?;
+    let deliverer = &Deliverer::new(places, looks);
+    if let Some(why) = trouble {
         let spool = places.spool.display();
         deliverer.fail(&format!(
             "cannot change over between the spool {spool} and memory: {why}"
         ));
     }
     deliverer
-        .spool
+        .spool()
         .create()
         .with_context(|| format!("cannot use the spool {}", places.spool.display()))?;
-    deliverer.spool.examine()?;
+    deliverer.spool().examine()?;
     if let Err(why) = old_groups::take_over(deliverer) {
         deliverer.fail(&format!("cannot go on with older conversations: {why:#}"));
     }
     let is_too_full = tidy(deliverer);
-    deliverer.spool.refill();
+    deliverer.spool().refill();
     let code = beside_the_users(deliverer, items);
     // Supervisors are asked once what is known without them is sent.
     let found = unseen::ends(deliverer);
@@ -267,7 +267,8 @@ fn look(places: &Places, looks: &Looks, items: &mut Items) -> Result<ExitCode> {
 /// Tidies up. A failure does not keep reports from being sent. Returns true if the spool still
 /// holds too much.
 fn tidy(deliverer: &Deliverer) -> bool {
-    match deliverer.spool.tidy(deliverer.now()) {
+    let tidied = deliverer.spool().tidy(deliverer.now());
+    match tidied {
         Ok(tidied) => {
             tidied.lines().iter().for_each(|line| deliverer.say(line));
             tidied.is_too_full
@@ -283,7 +284,7 @@ fn tidy(deliverer: &Deliverer) -> bool {
 /// notices made.
 fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
     let dropped = if is_too_full {
-        deliverer.spool.make_room(deliverer.now().monotonic)
+        deliverer.spool().make_room(deliverer.now().monotonic)
     } else {
         Ok(0)
     };
@@ -294,7 +295,7 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
         )),
         Err(why) => deliverer.fail(&format!("cannot make room in the spool: {why}")),
     }
-    let told = notices::tell_of_dropped(&deliverer.spool, &deliverer.host, deliverer.now().wall);
+    let told = notices::tell_of_dropped(&deliverer.spool(), &deliverer.host, deliverer.now().wall);
     told.unwrap_or_else(|why| {
         deliverer.fail(&format!(
             "cannot tell of the reports that had to go: {why:#}"
@@ -325,7 +326,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
             None
         });
         let news = finish::finish(deliverer, &pass, down.is_some())?
-            + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
+            + notices::tell_of_corrupt(&deliverer.spool(), &deliverer.host)?;
         if pass.is_whole && taken + groups.changes + down.unwrap_or(0) + tries + news == 0 {
             return Ok(if pass.waits_for_config() {
                 ExitCode::from(EX_CONFIG)
@@ -345,11 +346,11 @@ fn beside_the_users(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode
             let serve = || with_help(deliverer, |how| users::serve(deliverer, how));
             // If no thread can be had, the next look tries again.
             let users = thread::Builder::new().spawn_scoped(scope, serve).ok();
-            let mut seen = deliverer.spool.changed();
+            let mut seen = deliverer.spool().changed();
             let mut code = until_nothing_is_due(deliverer, items)?;
             while users.as_ref().is_some_and(|users| !users.is_finished()) {
                 thread::sleep(TICK / 100);
-                let now = deliverer.spool.changed();
+                let now = deliverer.spool().changed();
                 if now != seen {
                     seen = now;
                     code = until_nothing_is_due(deliverer, items)?;
@@ -377,7 +378,7 @@ fn beside_the_users(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode
 /// Takes over the reports that hooks kept in memory. Returns their number.
 fn take_over(deliverer: &Deliverer) -> Result<usize> {
     with_help(deliverer, |how| {
-        adopt::take_over(&deliverer.spool, deliverer.places, how)
+        adopt::take_over(&deliverer.spool(), deliverer.places, how)
     })
 }
 

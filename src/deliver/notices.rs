@@ -60,8 +60,12 @@ pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
         at: *at,
         sentence: format!("{newest} is damaged or no report, and was not sent"),
         detail: format!(
-            "it was put aside in {}; there {} now: look at what that is, then remove it",
-            spool.corrupt_dir().display(),
+            "{}; there {} now: look at what that is, then remove it",
+            if spool.is_deputy() {
+                "it is put aside in the spool's corrupt/ once the disk is writable".to_owned()
+            } else {
+                format!("it was put aside in {}", spool.corrupt_dir().display())
+            },
             if number == 1 {
                 "is 1 file".to_owned()
             } else {

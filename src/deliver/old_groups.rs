@@ -21,7 +21,7 @@ struct OldConversation {
 
 /// Takes them over. Killed at any point, the next deliverer goes on.
 pub fn take_over(deliverer: &Deliverer) -> Result<()> {
-    let spool = &deliverer.spool;
+    let spool = deliverer.spool();
     let all: Vec<OldConversation> = spool.groups();
     for OldConversation {
         sink,

@@ -35,12 +35,13 @@ const MOST_OF_A_USER: usize = 50;
 /// messages made; `None` if another deliverer looks at them for so long that this one has not noted
 /// who has died. If `asks` is false, only notes who has died.
 pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usize>> {
-    let spool = &deliverer.spool;
     let now = deliverer.now();
-    let Some(_lock) = locks::wait_for(spool, LOCK, MOMENT, || deliverer.now().monotonic)? else {
+    let lock = |now| deliverer.spool().lock(LOCK, now);
+    let Some(_lock) = locks::wait_for(lock, MOMENT, || deliverer.now().monotonic)? else {
         return Ok(None);
     };
-    let kept: BTreeMap<String, Outage> = spool.kept(Kept::Outage)?.into_iter().collect();
+    let kept: BTreeMap<String, Outage> =
+        deliverer.spool().kept(Kept::Outage)?.into_iter().collect();
     let mut outages = kept.clone();
     for outage in outages.values_mut() {
         outage.set_back(now.wall);
@@ -94,8 +95,8 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
             let known = crashes.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             // One that has come since this pass was read may say it, too.
             let latest = &outage.about.id;
-            says_so =
-                known.iter().all(|it| it.id != *latest) && spool.find(latest) == Some(Place::New);
+            says_so = known.iter().all(|it| it.id != *latest)
+                && deliverer.spool().find(latest) == Some(Place::New);
             for item in known {
                 says_so |= is_on_its_way(deliverer, pass, item)?;
             }
@@ -133,7 +134,7 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
         }
         let after = is_kept.then_some(&outage);
         if after != kept.get(&name) {
-            spool.keep(Kept::Outage, &name, after)?;
+            deliverer.spool().keep(Kept::Outage, &name, after)?;
         }
     }
     Ok(Some(made))
@@ -152,8 +153,8 @@ pub struct Down {
 /// Fails if the spool cannot be read.
 pub fn down(job: &str, instance: Option<&str>, places: &Places) -> io::Result<Vec<Down>> {
     let looks = Looks::new(places, Duration::ZERO, &|_| {});
-    let deliverer = Deliverer::new(places, places.spool_in_use(), &looks);
-    let kept = deliverer.spool.kept::<Outage>(Kept::Outage)?;
+    let deliverer = Deliverer::new(places, &looks);
+    let kept = places.spool_in_use().kept::<Outage>(Kept::Outage)?;
     let kept = kept.into_iter().map(|(_, outage)| outage);
     let is_it = |outage: &Outage| {
         let Stop {
@@ -176,7 +177,7 @@ pub fn down(job: &str, instance: Option<&str>, places: &Places) -> io::Result<Ve
 /// Returns true if a sink is still to get this crash's report, or the summary that tells of it and
 /// that is made already.
 fn is_on_its_way(deliverer: &Deliverer, pass: &Pass, crash: &Item) -> Result<bool> {
-    let spool = &deliverer.spool;
+    let spool = deliverer.spool();
     for route in crash.routes(&pass.config(&crash.job)) {
         let is_on_its_way = match spool.ledger(&crash.id, &route.key)?.outcome {
             None => true,
@@ -196,7 +197,7 @@ fn is_on_its_way(deliverer: &Deliverer, pass: &Pass, crash: &Item) -> Result<boo
 /// Returns true if a message that somebody has got says so: the crash's own report, or a summary
 /// that tells of it.
 fn was_told(deliverer: &Deliverer, id: &ReportId, says: impl Fn(&Ledger) -> bool) -> Result<bool> {
-    let spool = &deliverer.spool;
+    let spool = deliverer.spool();
     for (sink, ledger) in spool.ledgers(id)? {
         let was_told = match &ledger.outcome {
             Some(Outcome::Summarised { r#in }) => says(&spool.ledger(r#in, &sink)?),
@@ -217,7 +218,7 @@ fn job(outage: &Outage) -> (Option<u32>, String) {
 /// Makes the next message about an outage, unless a deliverer that was killed had made it.
 fn tell(deliverer: &Deliverer, outage: &Outage) -> Result<usize> {
     let id = outage.next_id();
-    let spool = &deliverer.spool;
+    let spool = deliverer.spool();
     if spool.find(&id).is_some() || spool.was_put_aside(&id) {
         return Ok(0);
     }

@@ -158,7 +158,7 @@ impl<'a> Pass<'a> {
     /// Reads what waits, of new reports the `most` oldest ones.
     pub fn read(deliverer: &'a Deliverer, items: &'a mut Items, most: usize) -> Result<Self> {
         let ids = deliverer
-            .spool
+            .spool()
             .ids(Place::New)
             .context("cannot list the reports")?;
         let there: BTreeSet<&ReportId> = ids.iter().collect();
@@ -173,10 +173,10 @@ impl<'a> Pass<'a> {
             }
         }
         let is_whole = new.len() <= most && !journals.is_spent();
-        let conversations: Vec<Conversation> = deliverer.spool.groups();
+        let conversations: Vec<Conversation> = deliverer.spool().groups();
         let users = conversations.iter().filter_map(|kept| kept.about.user);
         deliverer.ask_stewards(users);
-        let expected = deliverer.spool.kept(Kept::Expected);
+        let expected = deliverer.spool().kept(Kept::Expected);
         let expected = expected.unwrap_or_else(|why| {
             deliverer.fail(&format!("cannot list what is expected: {why}"));
             Vec::new()
@@ -234,7 +234,8 @@ impl<'a> Pass<'a> {
 /// Reads a report in `new/`. Returns `None` if another deliverer has finished it, or if it cannot
 /// be read.
 pub fn read(deliverer: &Deliverer, id: &ReportId) -> Option<Report> {
-    match deliverer.spool.read(Place::New, id) {
+    let read = deliverer.spool().read(Place::New, id);
+    match read {
         Ok(report) => Some(report),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {

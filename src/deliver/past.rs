@@ -31,8 +31,8 @@ pub fn tell(deliverer: &Deliverer, pass: &Pass) {
 }
 
 fn count(deliverer: &Deliverer, pass: &Pass) -> io::Result<()> {
-    let spool = &deliverer.spool;
     let untold = || {
+        let spool = deliverer.spool();
         let mut jobs: BTreeMap<&Chronicled, Vec<&PastDeath>> = BTreeMap::new();
         for (job, death) in pass.items().filter_map(|item| item.death.as_ref()) {
             if spool.past(&death.id)?.is_none() {
@@ -45,10 +45,12 @@ fn count(deliverer: &Deliverer, pass: &Pass) -> io::Result<()> {
         return Ok(());
     }
     let now = || deliverer.now().monotonic;
-    let Some(lock) = locks::wait_for(spool, LOCK, 2 * PATIENCE, now)? else {
+    let lock = |now| deliverer.spool().lock(LOCK, now);
+    let Some(lock) = locks::wait_for(lock, 2 * PATIENCE, now)? else {
         return Ok(());
     };
     lock.lives_for(PATIENCE, now())?;
+    let spool = deliverer.spool();
     for (job, deaths) in untold()? {
         for deaths in deaths.chunks(MANY) {
             let mut chronicle = spool.chronicle(job)?;

@@ -82,7 +82,7 @@ fn due<'a>(
             item.crash.is_none() || told_singly.contains(&(route.key.clone(), item.id.clone()));
         if its_turn
             && deliverer
-                .spool
+                .spool()
                 .ledger(&item.id, &route.key)?
                 .is_due(deliverer.now().wall)
         {
@@ -107,8 +107,7 @@ fn is_complete(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> bool {
 /// Runs the collectors that were too slow for the hook, once for each report. Returns false if
 /// another deliverer is running them, or if the report is gone.
 fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<bool> {
-    let spool = &deliverer.spool;
-    let is_enriched = || Ok::<bool, io::Error>(spool.additions(&item.id)?.is_some());
+    let is_enriched = || Ok::<bool, io::Error>(deliverer.spool().additions(&item.id)?.is_some());
     if !loaded.runs_later() || is_enriched()? {
         return Ok(true);
     }
@@ -118,7 +117,8 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
     if report.kind != Kind::Crash || report.verdict == Verdict::Missed {
         return Ok(true);
     }
-    let Some(lock) = spool.lock("collectors", deliverer.now().monotonic)? else {
+    let now = deliverer.now().monotonic;
+    let Some(lock) = deliverer.spool().lock("collectors", now)? else {
         return Ok(false);
     };
     if is_enriched()? {
@@ -139,7 +139,7 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
         &loaded.redactor,
     );
     loaded.redactor.sections(&mut sections);
-    spool.add(&report.id, &sections).map(|()| true)
+    deliverer.spool().add(&report.id, &sections).map(|()| true)
 }
 
 fn send_queue(
@@ -148,15 +148,19 @@ fn send_queue(
     key: &SinkKey,
     queue: &[(&Item, &dyn Sink)],
 ) -> Result<usize> {
-    let spool = &deliverer.spool;
-    let lock = spool
+    let lock = deliverer
+        .spool()
         .lock(&sink_lock(key), deliverer.now().monotonic)
         .with_context(|| format!("cannot lock the sink {key}"))?;
     let Some(lock) = lock else { return Ok(0) };
     let mut tries = 0;
     for (item, sink) in queue {
+        // The spool may have changed during the last try.
+        if !deliverer.spool().has(&lock) {
+            break;
+        }
         // Another deliverer may have sent it before this one had the lock.
-        let ledger = spool.ledger(&item.id, key);
+        let ledger = deliverer.spool().ledger(&item.id, key);
         if !ledger.is_ok_and(|ledger| ledger.is_due(deliverer.now().wall)) {
             continue;
         }
@@ -169,7 +173,8 @@ fn send_queue(
             break;
         }
         let name = sink.name();
-        let room = match spool.begin_ledger(&item.id, key) {
+        let room = deliverer.spool().begin_ledger(&item.id, key);
+        let room = match room {
             Ok(room) => room,
             Err(why) => {
                 let id = &item.id;
@@ -191,19 +196,18 @@ fn send_queue(
         });
         // If this process was stopped for so long that another took the lock, the other's result
         // counts, unless this one is better.
-        let is_ours = lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)?;
+        let is_ours = lock.is_ours();
         if !is_ours && !matches!(attempt, Attempt::Sent { .. }) {
             break;
         }
-        let mut ledger = spool.ledger(&item.id, key)?;
+        let mut ledger = deliverer.spool().ledger(&item.id, key)?;
         if ledger.outcome.is_none() {
             ledger.record(attempt, deliverer.now().wall, random::fraction());
             let is_down = report.now.as_ref().is_some_and(Condition::is_down)
                 || report.verdict == Verdict::Missed;
             ledger.said_down = is_down && ledger.was_sent();
-            // Some file systems take new room to write a file anew.
-            room.write(&ledger)
-                .or_else(|_| spool.write_ledger(&item.id, key, &ledger))
+            deliverer
+                .keep(|spool| spool.fill_ledger(&room, &item.id, key, &ledger))
                 .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
         }
         if !is_ours {

@@ -27,13 +27,13 @@ const EVERY: u64 = 60;
 /// Runs the hook for each end that no hook has seen, and returns their number. Only one deliverer
 /// does so at a time.
 pub fn ends(deliverer: &Deliverer) -> usize {
-    let Deliverer { places, spool, .. } = deliverer;
+    let places = deliverer.places;
     let now = Now::read().monotonic;
     let last = deliverer.looks.asked_for_unseen.load(Ordering::Relaxed);
     if last > 0 && now.as_secs() < last + EVERY {
         return 0;
     }
-    let Ok(Some(_lock)) = spool.lock(LOCK, now) else {
+    let Ok(Some(_lock)) = deliverer.spool().lock(LOCK, now) else {
         return 0;
     };
     let asked = &deliverer.looks.asked_for_unseen;

@@ -28,7 +28,7 @@ use crate::deliver::steward::process::Steward;
 use crate::deliver::vouch;
 use crate::places::Places;
 use crate::report::Report;
-use crate::spool::TakeOver;
+use crate::spool::{Spool, TakeOver};
 
 /// Maximum number of stewards at a time.
 const AT_ONCE: usize = 4;
@@ -49,7 +49,7 @@ pub fn serve(deliverer: &Deliverer, how: &TakeOver) -> Result<usize> {
         return Ok(0);
     }
     let began = deliverer.now().monotonic;
-    let lock = deliverer.spool.lock(LOCK, began);
+    let lock = deliverer.spool().lock(LOCK, began);
     let Some(_lock) = lock.context("cannot lock the users' directories")? else {
         return Ok(0);
     };
@@ -100,9 +100,8 @@ fn take_over(deliverer: &Deliverer, owner: &HookUser, how: &TakeOver) -> Result<
         prepare: &prepare,
         ..*how
     };
-    let taken = deliverer
-        .spool
-        .take_over_from(owner.uid, &mut says, &mut hears, &how)?;
+    let hold = || deliverer.spool();
+    let taken = Spool::take_over_from(&hold, owner.uid, &mut says, &mut hears, &how)?;
     drop((hears, says));
     steward.finish()?;
     Ok(taken)

@@ -90,6 +90,22 @@ impl Spool {
         self.with_ballast(|| LedgerDraft::new(&dir, &name))
     }
 
+    /// Does the same in the room that was set aside for it. If that is in the spool that was in use
+    /// before the disk changed, or the file system takes new room to write a file anew, it is
+    /// written like any other.
+    pub fn fill_ledger(
+        &self,
+        room: &LedgerDraft,
+        id: &ReportId,
+        sink: &SinkKey,
+        ledger: &Ledger,
+    ) -> io::Result<()> {
+        if room.path.starts_with(&self.dir) && room.write(ledger).is_ok() {
+            return Ok(());
+        }
+        self.write_ledger(id, sink, ledger)
+    }
+
     /// Moves reports that need no more sending into the history.
     pub fn finish(&self, ids: &[ReportId], place: Place) -> io::Result<()> {
         if ids.is_empty() {
@@ -148,7 +164,7 @@ impl LedgerDraft {
     }
 
     /// Puts the ledger in its place: after this it survives the machine.
-    pub fn write(self, ledger: &Ledger) -> io::Result<()> {
+    fn write(&self, ledger: &Ledger) -> io::Result<()> {
         let json = serde_json::to_vec(ledger)?;
         self.file.write_all_at(&json, 0)?;
         self.file.set_len(json.len() as u64)?;

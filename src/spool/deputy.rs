@@ -7,48 +7,51 @@
 //! moved on, an empty file of its name says so in the deputy's `done/` or `dead/`.
 //!
 //! While there is a deputy, it holds the truth, and every deliverer works with it, whatever the
-//! disk is by then. The first that finds the disk writable, and no other at work, brings everything
-//! back. All steps of that can be taken again, and the last one is to rename the deputy. So a
-//! process that is killed meanwhile leaves the deputy in its office, and the next one begins anew.
+//! disk is by then. Which spool that is is decided anew for each step of a deliverer, as the disk
+//! may change while a message is being sent: a process holds the spool for that step ([`Held`]),
+//! never while it waits for a sink. What a sink did is so kept by whichever spool is in use by
+//! then.
+//!
+//! The first that finds the disk writable, and no sink at work from the deputy, brings everything
+//! back, see [`super::transfer`]. All steps of that can be taken again, and the last one is to
+//! rename the deputy. So a process that is killed meanwhile leaves the deputy in its office, and
+//! the next one begins anew. The deputy knows for which file system it stands in: another one, as
+//! the bare mount point while that one is repaired, gets nothing of it.
 //!
 //! The machine's end is the deputy's too, as it is for all that is in memory.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::ops::Deref;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs};
 
-use super::commit::{commit, sync_dir};
-use super::read::MAX_ENTRY;
-use super::room::unless_gone;
-use super::{Place, Spool, list};
-use crate::draft;
-use crate::host::open_regular_in_ours;
+use super::transfer::{clear, is_dir};
+use super::{PARTS, Place, Spool, list, lock};
 use crate::report::ReportId;
-
-/// Parts of `state/` that are about no single report.
-const REMEMBERED: [&str; 6] = [
-    "groups", "outages", "expected", "jobs", "jobs-of", "dropped",
-];
-/// Maximum number of bytes of memory that a copy of it takes.
-const MOST_REMEMBERED: u64 = 16 * 1024 * 1024;
-/// The copy leaves this many times as much of the memory to others.
-const AMPLE: u64 = 4;
-/// Bytes that the smallest file takes.
-const BLOCK: u64 = 4096;
 
 /// Maximum number of reports on the disk that a deputy tells of. It keeps for each what was done.
 pub(super) const MOST_SHOWN: usize = 1000;
 
-/// The spool that is to be worked with. As long as this value lives, no other process changes over
-/// to a deputy or back.
-pub struct InUse {
-    pub spool: Spool,
-    /// Fault that kept this process from changing over.
-    pub trouble: Option<io::Error>,
+/// File of a deputy that names the file system for which it stands in.
+const STANDS_FOR: &str = "stands-for";
+
+/// The spool that holds the truth. As long as this value lives, no process changes over to a deputy
+/// or back. It is for one step, not for the time that anybody else takes.
+pub struct Held {
+    spool: Spool,
     _lock: Option<File>,
+}
+
+impl Deref for Held {
+    type Target = Spool;
+
+    fn deref(&self) -> &Spool {
+        &self.spool
+    }
 }
 
 impl Spool {
@@ -57,58 +60,81 @@ impl Spool {
     #[must_use]
     pub fn in_use(&self, run: &Path) -> Self {
         let deputy = self.deputy(run);
-        if deputy.dir.is_dir() {
+        if is_dir(&deputy.dir) {
             deputy
         } else {
             self.clone()
         }
     }
 
-    /// Returns the spool to work with. Changes over where the disk has become read-only, or
-    /// writable again. `is_suspect` tells that something has not got onto the disk.
-    ///
-    /// Returns `None` while other processes keep this one from changing over: one of them is doing
-    /// so, or they are still at work on a disk that has become read-only.
-    pub fn hold(&self, run: &Path, is_suspect: bool) -> io::Result<Option<InUse>> {
-        let deputy = self.deputy(run);
-        let is_there = || deputy.dir.is_dir();
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).mode(0o600);
+    /// Returns the same to be worked with. Waits while another process changes over.
+    pub fn held(&self, run: &Path) -> Held {
         // Without a run directory there is no deputy either.
-        let lock = options.truncate(false).open(run.join("deputy.lock")).ok();
-        let Some(lock) = lock else {
-            let spool = self.clone();
-            return Ok(Some(InUse {
-                spool,
-                trouble: None,
-                _lock: None,
-            }));
-        };
-        let mut trouble = None;
-        if is_there() != self.is_read_only(is_suspect || is_there()) {
-            match lock.try_lock() {
-                Ok(()) if is_there() => trouble = self.bring_back(&deputy, run).err(),
-                Ok(()) => trouble = self.appoint(&deputy, run).err(),
-                Err(TryLockError::WouldBlock) if is_there() => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(why)) => return Err(why),
-            }
-        }
-        match lock.try_lock_shared() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(why)) => return Err(why),
-        }
-        Ok(Some(InUse {
+        let lock = lock_file(run).ok();
+        let lock = lock.filter(|lock| lock.lock_shared().is_ok());
+        Held {
             spool: self.in_use(run),
-            trouble,
-            _lock: Some(lock),
-        }))
+            _lock: lock,
+        }
     }
 
-    /// Returns true if this spool is on a disk that is read-only.
+    /// Changes over to a deputy if the disk has become read-only, or back if it is writable again.
+    /// `is_suspect` tells that something has not got onto the disk. `monotonic` is the time since
+    /// the boot.
+    ///
+    /// Returns false while other processes are in the way: one of them changes over, or is in the
+    /// middle of a step on a disk that has become read-only.
+    pub fn change_over(
+        &self,
+        run: &Path,
+        is_suspect: bool,
+        monotonic: Duration,
+    ) -> io::Result<bool> {
+        let Ok(lock) = lock_file(run) else {
+            return Ok(true);
+        };
+        let deputy = self.deputy(run);
+        let is_there = || is_dir(&deputy.dir);
+        if is_there() {
+            self.is_the_same(&deputy)?;
+        }
+        let is_read_only = self.is_read_only(is_suspect || is_there());
+        // A process that was killed as it changed over may have left these.
+        let remains = [draft(run), old(run)];
+        let remain = || remains.iter().any(|it| it.symlink_metadata().is_ok());
+        let is_ours = (is_there() != is_read_only || remain()) && lock.try_lock().is_ok();
+        if !is_ours {
+            // A step that is under way from the deputy holds up the change back, and nobody.
+            let is_usable = || is_there() || !is_read_only;
+            return Ok(lock.try_lock_shared().is_ok() && is_usable());
+        }
+        for path in &remains {
+            clear(path)?;
+        }
+        match (is_there(), is_read_only) {
+            (false, true) => {
+                clear(&deputy.dir)?;
+                self.appoint(&deputy, run)?;
+            }
+            (true, false) if !deputy.is_sending(monotonic) => self.bring_back(&deputy, run)?,
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// Returns true if this spool is on a disk that is read-only, or a part of it is.
     pub fn is_on_read_only_disk(&self) -> bool {
-        statvfs(&self.dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
+        let is_so = |dir: &Path| {
+            statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
+        };
+        is_so(&self.dir) || PARTS.iter().any(|part| is_so(&self.dir.join(part)))
+    }
+
+    /// Returns true if a deputy stands in for this spool, and what is in this place is not the file
+    /// system for which it does: that one was unmounted.
+    pub fn is_away(&self, run: &Path) -> bool {
+        let deputy = self.deputy(run);
+        is_dir(&deputy.dir) && self.is_the_same(&deputy).is_err()
     }
 
     /// Returns true if this spool is a deputy.
@@ -122,38 +148,79 @@ impl Spool {
             return 0;
         }
         let places = [Place::New, Place::Done, Place::Dead];
-        let ids = places.map(|place| self.own_ids(place).unwrap_or_default());
-        ids.iter().flatten().filter(|id| !self.shows(id)).count()
+        let own = places.map(|place| {
+            let ids = self.own_ids(place).unwrap_or_default().into_iter();
+            ids.filter(|id| !self.shows(place, id)).count()
+        });
+        own.iter().sum()
     }
 
     /// Returns true if this is a deputy and the report is on the disk.
-    pub(super) fn shows(&self, id: &ReportId) -> bool {
+    pub(super) fn shows(&self, place: Place, id: &ReportId) -> bool {
         let disk = self.disk.as_ref();
-        disk.is_some_and(|disk| disk.find(id).is_some())
+        disk.is_some_and(|disk| is_mark(&self.path(place, id)) || disk.find(id).is_some())
     }
 
     /// Marks a report that the disk has in `new/` as one that is in `place`.
     pub(super) fn mark_moved(&self, id: &ReportId, place: Place) -> io::Result<()> {
-        draft::begin(&self.path(place, id)).map(drop)
+        crate::draft::begin(&self.path(place, id)).map(drop)
     }
 
     /// Returns the file that holds a report: a deputy's own, unless that is a mark or is missing.
     pub(super) fn file(&self, place: Place, id: &ReportId) -> PathBuf {
         let own = self.path(place, id);
-        let is_whole = || fs::symlink_metadata(&own).is_ok_and(|found| found.len() > 0);
+        let is_whole = || fs::symlink_metadata(&own).is_ok() && !is_mark(&own);
         match &self.disk {
-            Some(disk) if !is_whole() => {
-                disk.find(id).map_or(own, |on_disk| disk.path(on_disk, id))
-            }
+            // A disk that is unmounted has none.
+            Some(disk) if !is_whole() => disk.path(disk.find(id).unwrap_or(place), id),
             _ => own,
         }
     }
 
-    fn deputy(&self, run: &Path) -> Self {
+    pub(super) fn deputy(&self, run: &Path) -> Self {
         Self {
             dir: run.join("deputy"),
             disk: Some(Box::new(self.clone())),
         }
+    }
+
+    /// Returns true if a process sends to a sink, or does what else takes its time, by the locks of
+    /// this deputy. After a change back, nobody would know of these.
+    fn is_sending(&self, monotonic: Duration) -> bool {
+        let dir = self.dir.join("lock");
+        let names = list(&dir).unwrap_or_default();
+        let mut sinks = names.iter().filter(|name| !name.starts_with('%'));
+        sinks.any(|name| lock::is_held(&dir.join(name), monotonic))
+    }
+
+    /// Has a deputy know for which file system it stands in.
+    pub(super) fn note_identity(&self, deputy: &Self) -> io::Result<()> {
+        fs::write(deputy.dir.join(STANDS_FOR), self.identity())
+    }
+
+    /// Returns what tells this spool's file system from others: the number that it has of its own,
+    /// else its device. That stays if it is unmounted and mounted again.
+    fn identity(&self) -> String {
+        let is_there = |dir: &&Path| dir.symlink_metadata().is_ok();
+        let dir = self.dir.ancestors().find(is_there).unwrap_or(&self.dir);
+        let device = || fs::metadata(dir).map_or(0, |found| found.dev());
+        match statvfs(dir).map_or(0, |found| found.f_fsid) {
+            0 => format!("device {}", device()),
+            own => format!("file system {own}"),
+        }
+    }
+
+    /// Checks that this spool is on the file system for which the deputy stands in.
+    fn is_the_same(&self, deputy: &Self) -> io::Result<()> {
+        let path = deputy.dir.join(STANDS_FOR);
+        if fs::read_to_string(&path).map_or(true, |noted| noted == self.identity()) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "the file system of {} is not mounted, or it is another one than before: everything              stays in memory until it is mounted; if this one is to hold the spool from now on,              remove {}",
+            self.dir.display(),
+            path.display()
+        )))
     }
 
     /// Returns true if the disk takes no new file. Some file systems only say so if they are asked
@@ -169,226 +236,30 @@ impl Spool {
         };
         self.is_on_read_only_disk() || ((is_suspect || is_missing()) && takes_no_file())
     }
-
-    /// Puts a deputy into its office.
-    fn appoint(&self, deputy: &Self, run: &Path) -> io::Result<()> {
-        let draft = Self::new(run.join("deputy.draft"));
-        unless_gone(fs::remove_dir_all(&draft.dir))?;
-        draft.create()?;
-        let memory = statvfs(&draft.dir)?;
-        let free = memory.f_bavail.saturating_mul(memory.f_frsize);
-        let mut room = MOST_REMEMBERED.min(free / AMPLE);
-        for name in REMEMBERED {
-            let (from, to) = (self.remembered(name), draft.remembered(name));
-            copy(&from, &to, &mut room)?;
-        }
-        fs::rename(&draft.dir, &deputy.dir)
-    }
-
-    /// Puts everything that a deputy has onto the disk, and ends its office.
-    fn bring_back(&self, deputy: &Self, run: &Path) -> io::Result<()> {
-        self.create()?;
-        for name in REMEMBERED {
-            self.put_back(&deputy.remembered(name), &self.remembered(name))?;
-            forget_others(&deputy.remembered(name), &self.remembered(name))?;
-        }
-        // The word on what was done with a report comes before the report.
-        for name in list(&deputy.dir.join("state"))? {
-            if ReportId::parse(&name).is_ok() || name.starts_with("user-") {
-                self.put_back(&deputy.remembered(&name), &self.remembered(&name))?;
-            }
-        }
-        for place in [Place::New, Place::Done, Place::Dead] {
-            for id in deputy.own_ids(place)? {
-                self.bring_back_report(deputy, place, &id)?;
-            }
-        }
-        self.put_back(&deputy.corrupt_dir(), &self.corrupt_dir())?;
-        let old = run.join("deputy.old");
-        unless_gone(fs::remove_dir_all(&old))?;
-        fs::rename(&deputy.dir, &old)?;
-        fs::remove_dir_all(&old)
-    }
-
-    fn bring_back_report(&self, deputy: &Self, place: Place, id: &ReportId) -> io::Result<()> {
-        let own = deputy.path(place, id);
-        if fs::symlink_metadata(&own)?.len() == 0 {
-            return self.finish(std::slice::from_ref(id), place);
-        }
-        self.put_back(&own, &self.path(place, id))?;
-        if place != Place::New {
-            unless_gone(fs::remove_file(self.path(Place::New, id)))?;
-        }
-        Ok(())
-    }
-
-    /// Puts a file, or all files of a directory, onto the disk, where that does not hold the same.
-    fn put_back(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if is_dir(from) {
-            DirBuilder::new().recursive(true).mode(0o700).create(to)?;
-            for name in names(from)? {
-                self.put_back(&from.join(&name), &to.join(&name))?;
-            }
-            return Ok(());
-        }
-        let Some(bytes) = read(from)? else {
-            return Ok(());
-        };
-        let (Some(dir), Some(name)) = (to.parent(), to.file_name().and_then(|it| it.to_str()))
-        else {
-            return Ok(());
-        };
-        if read(to).ok().flatten().as_ref() == Some(&bytes) {
-            return Ok(());
-        }
-        commit(&self.dir.join("tmp/.brought-back"), dir, name, &bytes)
-    }
-
-    fn remembered(&self, name: &str) -> PathBuf {
-        self.dir.join("state").join(name)
-    }
 }
 
-/// Removes the files of a directory that the other one does not have.
-fn forget_others(from: &Path, to: &Path) -> io::Result<()> {
-    if !is_dir(to) {
-        return Ok(());
-    }
-    for name in names(to)? {
-        let (its, ours) = (from.join(&name), to.join(&name));
-        if is_dir(&ours) {
-            forget_others(&its, &ours)?;
-        } else if fs::symlink_metadata(&its).is_err() {
-            unless_gone(fs::remove_file(&ours))?;
-        }
-    }
-    sync_dir(to)
+/// Returns true if a deputy has this file only to say that the disk's has moved.
+pub(super) fn is_mark(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
 }
 
-/// Copies a file, or a directory with all files in it. It leaves out what a failing disk does not
-/// give out: a message too many is better than none.
-fn copy(from: &Path, to: &Path, room: &mut u64) -> io::Result<()> {
-    if is_dir(from) {
-        take(room, 0)?;
-        DirBuilder::new().mode(0o700).create(to)?;
-        for name in names(from).unwrap_or_default() {
-            copy(&from.join(&name), &to.join(&name), room)?;
-        }
-        return Ok(());
-    }
-    let Ok(Some(bytes)) = read(from) else {
-        return Ok(());
-    };
-    take(room, bytes.len() as u64)?;
-    draft::begin(to)?.write_all(&bytes)
+/// Returns where a deputy comes into being.
+pub(super) fn draft(run: &Path) -> PathBuf {
+    run.join("deputy.draft")
 }
 
-fn take(room: &mut u64, bytes: u64) -> io::Result<()> {
-    let left = room.checked_sub(bytes.next_multiple_of(BLOCK).max(BLOCK));
-    *room = left.ok_or_else(|| {
-        io::Error::other("the spool remembers more than there is room for in memory")
-    })?;
-    Ok(())
+/// Returns where a deputy goes that has brought everything back.
+pub(super) fn old(run: &Path) -> PathBuf {
+    run.join("deputy.old")
 }
 
-/// Reads a file; `None` if there is none, or something else.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match open_regular_in_ours(path) {
-        Ok(file) => {
-            let mut bytes = Vec::new();
-            file.take(MAX_ENTRY).read_to_end(&mut bytes)?;
-            Ok(Some(bytes))
-        }
-        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::Other) => Ok(None),
-        Err(why) => Err(why),
+/// Opens the file by whose lock processes change over.
+fn lock_file(run: &Path) -> io::Result<File> {
+    let path = run.join("deputy.lock");
+    if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+        clear(&path)?;
     }
-}
-
-/// Returns the names in a directory, without those of drafts.
-fn names(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = list(dir)?;
-    names.retain(|name| !name.starts_with('.'));
-    Ok(names)
-}
-
-fn is_dir(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::{Report, SinkKey, sample};
-    use crate::spool::{Kept, Ledger};
-
-    fn report(number: u64) -> Report {
-        let report = sample();
-        let id = ReportId::new(report.id.time(), number);
-        Report { id, ..report }
-    }
-
-    #[test]
-    fn a_deputy_shows_what_the_disk_has_and_what_it_did_is_on_the_disk_afterwards() {
-        let (dir, spool) = crate::spool::empty();
-        let deputy = spool.deputy(dir.path());
-        let [told, waits, new] = [1, 2, 3].map(report);
-        spool.put(&told).unwrap();
-        spool.put(&waits).unwrap();
-        spool.keep(Kept::Outage, "web", Some(&1)).unwrap();
-        spool.keep(Kept::Outage, "db", Some(&1)).unwrap();
-        spool.appoint(&deputy, dir.path()).unwrap();
-
-        deputy.put(&new).unwrap();
-        let sink = SinkKey::Machine("mail".into());
-        let ledger = Ledger::summarised(new.id.clone());
-        for id in [&told.id, &waits.id] {
-            deputy.write_ledger(id, &sink, &ledger).unwrap();
-        }
-        deputy.keep(Kept::Outage, "web", Some(&2)).unwrap();
-        deputy.keep(Kept::Outage, "db", None::<&u8>).unwrap();
-        let moved = std::slice::from_ref(&told.id);
-        deputy.finish(moved, Place::Done).unwrap();
-        let check = |spool: &Spool| {
-            let places = [Place::New, Place::Done].map(|place| spool.ids(place).unwrap());
-            let ids = [&waits, &new, &told].map(|report| report.id.clone());
-            assert_eq!(places.concat(), ids);
-            assert_eq!(spool.read(Place::Done, &told.id).unwrap(), told);
-            assert_eq!(spool.ledger(&waits.id, &sink).unwrap(), ledger);
-            let kept: Vec<(String, u8)> = spool.kept(Kept::Outage).unwrap();
-            assert_eq!(kept, [("web".to_owned(), 2)]);
-        };
-        check(&deputy);
-        assert_eq!(deputy.only_in_memory(), 1);
-        assert_eq!(spool.ids(Place::New).unwrap().len(), 2);
-
-        spool.bring_back(&deputy, dir.path()).unwrap();
-        check(&spool);
-        assert!(!spool.in_use(dir.path()).is_deputy());
-    }
-
-    #[test]
-    fn what_is_on_the_disk_is_never_what_a_full_deputy_drops() {
-        let (dir, spool) = crate::spool::empty();
-        let deputy = spool.deputy(dir.path());
-        spool.put(&report(1)).unwrap();
-        spool.appoint(&deputy, dir.path()).unwrap();
-        deputy.put(&report(2)).unwrap();
-        let both = [report(1).id, report(2).id];
-        deputy.finish(&both, Place::Done).unwrap();
-        let (entries, _) = deputy.entries().unwrap();
-        let ids: Vec<_> = entries.into_iter().map(|entry| entry.id).collect();
-        assert_eq!(ids, both[1..]);
-    }
-
-    #[test]
-    fn a_spool_that_remembers_too_much_gets_no_deputy() {
-        let (dir, spool) = crate::spool::empty();
-        let sink = SinkKey::Machine("mail".into());
-        let much = "x".repeat(usize::try_from(MOST_REMEMBERED).unwrap());
-        spool.write_group(&sink, "web", &much).unwrap();
-        let deputy = spool.deputy(dir.path());
-        let why = spool.appoint(&deputy, dir.path()).unwrap_err();
-        assert!(why.to_string().contains("more than there is room"), "{why}");
-        assert!(!spool.in_use(dir.path()).is_deputy());
-    }
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).mode(0o600);
+    options.truncate(false).open(path)
 }

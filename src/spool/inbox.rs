@@ -17,7 +17,7 @@ use rustix::process::geteuid;
 
 use super::handing::{self, Handed};
 use super::read::{Unreadable, read_report};
-use super::{Place, Spool, entry, list};
+use super::{Held, Place, Spool, entry, list};
 use crate::host::open_regular_in_ours;
 use crate::report::{Audience, Kind, Report, ReportId};
 
@@ -93,18 +93,19 @@ impl Spool {
 
     /// Takes over what a user's steward hands over, until it has nothing more or enough of that
     /// user's reports wait. Returns the number of reports taken over.
+    ///
+    /// The steward may take its time: the spool is held for each report anew.
     pub fn take_over_from(
-        &self,
+        hold: &dyn Fn() -> Held,
         uid: u32,
         steward: &mut impl BufRead,
         answers: &mut impl Write,
         how: &TakeOver,
     ) -> io::Result<usize> {
         let mut visit = Visit {
-            spool: self,
             uid,
             how,
-            waiting: self.waiting(uid)?,
+            waiting: hold().waiting(uid)?,
             drills: 0,
             taken: 0,
         };
@@ -113,7 +114,7 @@ impl Spool {
             let Some(handed) = handing::next(steward)? else {
                 break;
             };
-            match visit.take(handed)? {
+            match visit.take(&hold(), handed)? {
                 Then::Nothing => {}
                 Then::Remove => handing::answer(answers, true)?,
                 Then::Keep => handing::answer(answers, false)?,
@@ -189,7 +190,6 @@ impl Spool {
 
 /// One visit of a user's steward.
 struct Visit<'a> {
-    spool: &'a Spool,
     uid: u32,
     how: &'a TakeOver<'a>,
     waiting: Backlog,
@@ -210,18 +210,21 @@ enum Then {
 }
 
 impl Visit<'_> {
-    fn take(&mut self, handed: Handed) -> io::Result<Then> {
+    fn take(&mut self, spool: &Spool, handed: Handed) -> io::Result<Then> {
         match handed {
             Handed::Strangers(count, name) => {
-                self.note_bad(&format!("{count} files with names of no report: {name}"))?;
+                self.note_bad(
+                    spool,
+                    &format!("{count} files with names of no report: {name}"),
+                )?;
                 Ok(Then::Nothing)
             }
-            Handed::Bad(id, why) => self.note_bad(&format!("{id}: {why}")),
-            Handed::Report(id, bytes) => self.take_report(&id, &bytes),
+            Handed::Bad(id, why) => self.note_bad(spool, &format!("{id}: {why}")),
+            Handed::Report(id, bytes) => self.take_report(spool, &id, &bytes),
         }
     }
 
-    fn take_report(&mut self, id: &ReportId, bytes: &[u8]) -> io::Result<Then> {
+    fn take_report(&mut self, spool: &Spool, id: &ReportId, bytes: &[u8]) -> io::Result<Then> {
         let (uid, length) = (self.uid, bytes.len() as u64);
         if self.waiting.count >= WAITING || self.waiting.bytes + length > WAITING_BYTES {
             (self.how.say)(&format!(
@@ -232,33 +235,35 @@ impl Visit<'_> {
         match users_report(id, bytes) {
             Ok(report) if report.drill => self.drills += 1,
             Ok(report) => {
-                if self.take_in(report)? {
+                if self.take_in(spool, report)? {
                     self.taken += 1;
                     self.waiting.add(length);
                 }
             }
             Err(entry::EntryError::Newer(_)) => return Ok(Then::Keep),
-            Err(entry::EntryError::Damaged(why)) => return self.note_bad(&format!("{id}: {why}")),
+            Err(entry::EntryError::Damaged(why)) => {
+                return self.note_bad(spool, &format!("{id}: {why}"));
+            }
         }
         Ok(Then::Remove)
     }
 
     /// Commits a report as one of ours, unless it is there already. Returns true if it was new.
-    fn take_in(&self, mut report: Report) -> io::Result<bool> {
+    fn take_in(&self, spool: &Spool, mut report: Report) -> io::Result<bool> {
         disown(&mut report, self.uid);
-        if self.spool.find(&report.id).is_some() {
+        if spool.find(&report.id).is_some() {
             return Ok(false);
         }
         (self.how.prepare)(&mut report, Some(self.uid));
         report.notes.extend(report.level.note());
-        self.spool.note_waiting(self.uid, &report.id)?;
-        self.spool.put(&report)?;
+        spool.note_waiting(self.uid, &report.id)?;
+        spool.put(&report)?;
         Ok(true)
     }
 
-    fn note_bad(&self, why: &str) -> io::Result<Then> {
+    fn note_bad(&self, spool: &Spool, why: &str) -> io::Result<Then> {
         let kind = format!("inbox-{}", self.uid);
-        self.spool.note_corrupt(&kind, why)?;
+        spool.note_corrupt(&kind, why)?;
         Ok(Then::Remove)
     }
 }
@@ -369,7 +374,8 @@ mod tests {
             monotonic: Duration::ZERO,
             say: &|_| {},
         };
-        let taken = spool.take_over_from(33, &mut said.as_bytes(), &mut answers, &how);
+        let hold = || spool.held(dir.path());
+        let taken = Spool::take_over_from(&hold, 33, &mut said.as_bytes(), &mut answers, &how);
         assert_eq!((taken.unwrap(), answers.len()), (0, handing::MOST_HANDED));
     }
 

@@ -37,8 +37,16 @@ pub struct Lock {
 impl Spool {
     /// Takes the lock of this name. Returns `None` if another process holds it. `monotonic` is the
     /// time since the boot.
+    ///
+    /// What a process holds on the disk counts for the deputy, too: it may be at work since before
+    /// the disk became read-only.
     pub fn lock(&self, name: &str, monotonic: Duration) -> io::Result<Option<Lock>> {
-        let path = self.dir.join("lock").join(names::encode(name));
+        let path = self.lock_path(name);
+        if let Some(disk) = &self.disk
+            && is_held(&disk.lock_path(name), monotonic)
+        {
+            return Ok(None);
+        }
         let is_in_the_way = fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file());
         if is_in_the_way {
             // A directory, a link or the like would keep its sink from everything. People are told.
@@ -70,6 +78,15 @@ impl Spool {
         Ok(lock.lives_for(PATIENCE, monotonic)?.then_some(lock))
     }
 
+    /// Returns true if this lock belongs to this spool, and not to one that is no longer in use.
+    pub fn has(&self, lock: &Lock) -> bool {
+        lock.path.starts_with(&self.dir)
+    }
+
+    fn lock_path(&self, name: &str) -> PathBuf {
+        self.dir.join("lock").join(names::encode(name))
+    }
+
     /// Removes the files of locks that nobody has held for so long. Their sinks may be gone.
     pub(super) fn remove_old_locks(&self, older_than: std::time::SystemTime) -> io::Result<()> {
         for name in super::list(&self.dir.join("lock"))? {
@@ -91,7 +108,7 @@ impl Lock {
     /// Promises the next sign of life within `patience`. Returns true if the lock is still ours. If
     /// not, another process took us for dead, and continues our work.
     pub fn lives_for(&self, patience: Duration, monotonic: Duration) -> io::Result<bool> {
-        if !is_at(&self.file, &self.path) {
+        if !self.is_ours() {
             return Ok(false);
         }
         if write_until(&self.file, patience, monotonic).is_err() {
@@ -100,6 +117,21 @@ impl Lock {
         }
         Ok(true)
     }
+
+    /// Returns true if no other process took us for dead.
+    pub fn is_ours(&self) -> bool {
+        is_at(&self.file, &self.path)
+    }
+}
+
+/// Returns true if a process holds the lock in this file and shows signs of life. The file system
+/// may be read-only.
+pub(super) fn is_held(path: &Path, monotonic: Duration) -> bool {
+    let Ok(file) = crate::host::open_regular_in_ours(path) else {
+        return false;
+    };
+    let is_free = !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    !is_free && !is_stale(path, monotonic)
 }
 
 /// Locks the file. Returns `None` if another process has locked it. A new file promises a sign of

@@ -23,7 +23,7 @@
 //!
 //! [`mod@commit`] says how a report is written so that it stays. [`recover`] says what is done
 //! about files that a power cut left in `tmp/`. [`deputy`] says what stands in while the disk is
-//! read-only.
+//! read-only, and [`transfer`] how everything gets there and back.
 
 mod brief;
 mod chronicles;
@@ -47,6 +47,7 @@ mod read;
 mod recover;
 mod room;
 mod tidy;
+mod transfer;
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, Permissions};
@@ -60,7 +61,7 @@ use serde::de::DeserializeOwned;
 
 pub use brief::Brief;
 pub use chronicles::Chronicled;
-pub use deputy::InUse;
+pub use deputy::Held;
 pub use drills::Drill;
 pub use facts::Facts;
 pub use handing::{hand_over, make_fit};
@@ -74,6 +75,9 @@ use crate::names;
 use crate::report::{ReportId, SinkKey, Timestamp};
 use commit::{commit, sync_dir};
 use read::read_state;
+
+/// Directories of a spool that only its owner may look into.
+const PARTS: [&str; 7] = ["tmp", "new", "state", "done", "dead", "corrupt", "lock"];
 
 /// The directories of a spool.
 #[derive(Clone, Debug)]
@@ -118,8 +122,8 @@ impl Spool {
             .recursive(true)
             .mode(0o711)
             .create(&self.dir)?;
-        for place in ["tmp", "new", "state", "done", "dead", "corrupt", "lock"] {
-            make(&self.dir.join(place), 0o700)?;
+        for part in PARTS {
+            make(&self.dir.join(part), 0o700)?;
         }
         make(&self.dir.join("inbox"), 0o711)?;
         sync_dir(&self.dir)
@@ -184,7 +188,9 @@ impl Spool {
                 shown.truncate(deputy::MOST_SHOWN);
             }
             let own: HashSet<_> = ids.iter().cloned().collect();
-            shown.retain(|id| !own.contains(id) && self.find(id) == Some(place));
+            shown.retain(|id| {
+                !own.contains(id) && self.find(id) == Some(place) && !self.was_put_aside(id)
+            });
             ids.extend(shown);
             ids.sort();
         }

@@ -67,6 +67,12 @@ impl Spool {
         sync_dir(&dir).map(|()| aside)
     }
 
+    /// Notes that a report on the disk behind this deputy is damaged, which cannot be moved yet.
+    pub(super) fn note_damaged(&self, id: &ReportId, why: &str) -> io::Result<()> {
+        let draft = self.dir.join("tmp").join(format!(".{id}"));
+        commit(&draft, &self.corrupt_dir(), id.as_str(), why.as_bytes())
+    }
+
     /// Notes why a file that stays where it is, or goes, is no report. Only a few notes are kept
     /// for each kind, as a user can make any number of such files.
     pub(super) fn note_corrupt(&self, kind: &str, why: &str) -> io::Result<()> {

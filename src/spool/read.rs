@@ -29,6 +29,11 @@ impl Spool {
             Err(Unreadable::Gone) => Err(io::ErrorKind::NotFound.into()),
             Err(Unreadable::Newer(why)) => Err(io::Error::new(io::ErrorKind::Unsupported, why)),
             Err(Unreadable::NotNow(error)) => Err(error),
+            Err(Unreadable::Invalid(why)) if !path.starts_with(&self.dir) => {
+                // It is on the disk behind this deputy, and can only be moved later.
+                self.note_damaged(id, &why)?;
+                Err(io::Error::new(io::ErrorKind::InvalidData, why))
+            }
             Err(Unreadable::Invalid(why)) => {
                 let aside = self.put_aside(&path)?;
                 Err(io::Error::new(

@@ -2,17 +2,17 @@
 //!
 //! | bound | |
 //! |---|---|
-//! | age of what is delivered, or a dead letter | 30 days; one goes at each look |
+//! | age of what is delivered, or a dead letter | 30 days; at most one goes a minute |
 //! | entries | 10,000 |
 //! | what they and `state/groups` take on the disk | 256 MiB |
 //! | what is kept free of the disk | 5 % |
 //!
-//! Nothing tells a clock that leaps ahead from time that has passed. So only one report goes by age
-//! at each look, and whoever sets the clock right soon finds most of the history there. With a look
-//! a minute that keeps up with any spool: of 10,000 reports in 30 days, one grows old in four
-//! minutes.
+//! Nothing tells a clock that leaps ahead from time that has passed. So at most one report goes by
+//! age a minute, and whoever sets the clock right soon finds most of the history there. That keeps
+//! up with any spool: of 10,000 reports in 30 days, one grows old in four minutes.
 //!
-//! A deputy, which is in memory, holds a tenth and a sixteenth of it.
+//! A deputy, which is in memory, holds a tenth and a sixteenth of it. Nothing of it goes for others
+//! that fill the memory: its ballast is for that.
 //!
 //! [`super::history`] decides which go first. Undelivered reports that go are counted in
 //! `state/dropped` before they go, with their ids: killed at any point, each is counted once.
@@ -139,6 +139,7 @@ impl Spool {
             (MAX_ENTRIES, MAX_BYTES)
         };
         let disk = statvfs(&self.dir)?;
+        let share = if self.is_deputy() { 0 } else { FREE };
         let (free, whole) = (
             disk.f_bavail.saturating_mul(disk.f_frsize),
             disk.f_blocks.saturating_mul(disk.f_frsize),
@@ -146,7 +147,7 @@ impl Spool {
         Ok(Excess {
             entries: entries.len().saturating_sub(most),
             bytes: bytes.saturating_sub(most_bytes),
-            disk: (whole / 100 * FREE).saturating_sub(free),
+            disk: (whole / 100 * share).saturating_sub(free),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Tidies up: whatever happened to the spool, it is as it should be again within a minute.
 
 use std::collections::HashSet;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -80,7 +80,8 @@ impl Spool {
             self.remove_old_locks(age)?;
         }
         let recovered = self.recover(now.wall)?;
-        fs::write(&mark, "")?;
+        let mark = File::create(&mark)?;
+        mark.set_modified(now.wall.time())?;
         Ok(Tidied {
             recovered,
             put_aside,
@@ -109,7 +110,7 @@ impl Spool {
                 };
                 match id {
                     // A report on the disk behind a deputy takes no room, and stays.
-                    Some(id) if self.shows(&id) => {}
+                    Some(id) if self.shows(place, &id) => {}
                     Some(id) if found.is_file() => {
                         keep_private(&entry.path(), found.mode());
                         entries.push(StoredReport {
@@ -138,11 +139,15 @@ impl Spool {
     }
 
     /// Removes what is kept of reports that are gone. `states` were listed before the reports were.
+    /// A deputy keeps it: their disk may be unmounted.
     fn remove_states<'i>(
         &self,
         states: &[ReportId],
         kept: impl Iterator<Item = &'i ReportId>,
     ) -> io::Result<()> {
+        if self.is_deputy() {
+            return Ok(());
+        }
         let kept: HashSet<&ReportId> = kept.collect();
         for id in states.iter().filter(|id| !kept.contains(id)) {
             if self.find(id).is_none() {

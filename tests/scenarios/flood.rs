@@ -7,15 +7,16 @@ use std::process::Stdio;
 use crate::support::harness::{Harness, names_in};
 
 /// Returns the config of a sink that adds the id and title of each message to `NAME.offered`, and
-/// to `NAME.told` if it takes the message. It exits with the code in `NAME.exit`. If `NAME.kill`
-/// exists, it takes the message, removes the file and kills the deliverer.
+/// to `NAME.told` if it takes the message. It hangs while there is a `NAME.hang`, and exits with
+/// the code in `NAME.exit`. If `NAME.kill` exists, it takes the message, removes the file and kills
+/// the deliverer.
 fn sink(machine: &Harness, name: &str) -> String {
     let at = machine.path(name);
     let at = at.display();
     let script = format!(
         "line=\"$(sed -n 's/^  \"id\": \"\\(.*\\)\",$/\\1/p' $LASTWORDS_REPORT_DIR/report.json) \
          $(head -n 1 $LASTWORDS_REPORT_DIR/report.txt)\"; echo \"$line\" >>{at}.offered; \
-         [ ! -e {at}.exit ] || exit $(cat {at}.exit); echo \"$line\" >>{at}.told; \
+         while [ -e {at}.hang ]; do sleep 0.05; done; [ ! -e {at}.exit ] || exit $(cat {at}.exit); echo \"$line\" >>{at}.told; \
          [ ! -e {at}.kill ] || {{ rm {at}.kill; kill -KILL $(cut -d' ' -f4 /proc/$PPID/stat); }}"
     );
     format!("[[sink.exec]]\nname = '{name}'\ncommand = ['/bin/sh', '-c', '''{script}''']\n")

@@ -31,7 +31,7 @@ impl Disk {
     }
 
     /// Writes until nothing more fits.
-    fn fill(&self) {
+    pub fn fill(&self) {
         let filler = format!(
             "of={}",
             self.0
@@ -52,7 +52,7 @@ impl Disk {
         }
     }
 
-    fn empty(&self) {
+    pub fn empty(&self) {
         for filler in names_in(&self.0)
             .iter()
             .filter(|name| name.starts_with("filler"))

@@ -4,9 +4,9 @@
 //! These take root: leave them out with `-- --skip as_root`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::mount::{MountFlags, mount_remount};
+use rustix::mount::{MountFlags, UnmountFlags, mount_bind, mount_remount, unmount};
 
 use crate::flood::{crash, deliver, hook, in_place, lines, machine, set, told};
 use crate::ladder_as_root::Disk;
@@ -26,6 +26,28 @@ fn make_read_only(spool: &Path) {
 
 fn make_writable(spool: &Path) {
     mount_remount(spool, MountFlags::empty(), c"").unwrap();
+}
+
+/// A directory that is read-only for as long as this value lives, even for those who are at work in
+/// it.
+struct Cover(PathBuf);
+
+impl Cover {
+    fn of(dir: &Path) -> Self {
+        mount_bind(dir, dir).unwrap();
+        mount_remount(dir, MountFlags::BIND | MountFlags::RDONLY, c"").unwrap();
+        Self(dir.to_owned())
+    }
+}
+
+impl Drop for Cover {
+    fn drop(&mut self) {
+        unmount(&self.0, UnmountFlags::DETACH).unwrap();
+    }
+}
+
+fn no_longer(machine: &Harness, file: &str) {
+    fs::remove_file(machine.path(file)).unwrap();
 }
 
 fn said(machine: &Harness, words: &[&str]) -> String {
@@ -198,4 +220,188 @@ fn what_people_change_while_the_disk_is_read_only_stays_changed() {
     assert_eq!(told(&machine, "one").len(), 1);
     assert_eq!(names_in(&machine.spool.join("dead")), [ids[0].clone()]);
     assert_eq!(names_in(&machine.spool.join("done")), [ids[1].clone()]);
+}
+
+#[test]
+fn what_is_being_sent_as_the_disk_becomes_read_only_is_told_once_and_holds_up_no_other_sink() {
+    let machine = machine(&["one", "two"]);
+    let _disk = Disk::tmpfs(&machine.spool, "size=16m,mode=0711");
+    assert!(machine.command("setup").status().unwrap().success());
+    set(&machine, "one.hang", "");
+    for job in ["web", "db"] {
+        hook(&machine, job, "pre-start");
+    }
+    hook(&machine, "web", "post-stop");
+    wait_for("the first message", || {
+        told(&machine, "two").len() == 1 && lines(&machine, "one.offered").len() == 1
+    });
+
+    let cover = Cover::of(&machine.spool);
+    hook(&machine, "db", "post-stop");
+    wait_for("the second message", || told(&machine, "two").len() == 2);
+    assert_eq!(lines(&machine, "one.offered").len(), 1);
+    no_longer(&machine, "one.hang");
+    machine.settle();
+    deliver(&machine, 1);
+    for sink in ["one", "two"] {
+        assert_eq!(lines(&machine, &format!("{sink}.offered")).len(), 2);
+        assert_eq!(told(&machine, sink).len(), 2);
+    }
+    drop(cover);
+    all_is_on_the_disk(&machine, 2);
+    assert_eq!(told(&machine, "two").len(), 2);
+}
+
+#[test]
+fn what_is_being_sent_from_memory_as_the_disk_becomes_writable_is_told_once() {
+    let (machine, _disk) = machine_with_disk();
+    let cover = Cover::of(&machine.spool);
+    set(&machine, "one.hang", "");
+    for job in ["web", "db"] {
+        hook(&machine, job, "pre-start");
+    }
+    hook(&machine, "web", "post-stop");
+    wait_for("a message", || lines(&machine, "one.offered").len() == 1);
+    drop(cover);
+    deliver(&machine, 0);
+    hook(&machine, "db", "post-stop");
+    deliver(&machine, 0);
+    assert_eq!(lines(&machine, "one.offered").len(), 1);
+    no_longer(&machine, "one.hang");
+    machine.settle();
+    deliver(&machine, 0);
+    assert_eq!(lines(&machine, "one.offered").len(), 2);
+    all_is_on_the_disk(&machine, 2);
+}
+
+#[test]
+fn a_directory_of_the_spool_that_is_read_only_keeps_nobody_from_being_told() {
+    for part in ["new", "state", "lock", "done"] {
+        let (machine, _disk) = machine_with_disk();
+        crash(&machine, "web", 1);
+        let cover = Cover::of(&machine.spool.join(part));
+        crash(&machine, "db", 1);
+        deliver(&machine, 1);
+        assert_eq!(told(&machine, "one").len(), 2, "{part}");
+        let listed = said(&machine, &["list"]);
+        assert!(listed.contains("disk is read-only"), "{part}: {listed}");
+        drop(cover);
+        all_is_on_the_disk(&machine, 2);
+    }
+}
+
+#[test]
+fn a_spool_that_is_unmounted_for_a_repair_gets_everything_once_it_is_back() {
+    let (machine, _disk) = machine_with_disk();
+    set(&machine, "one.exit", "1");
+    crash(&machine, "web", 1);
+    make_read_only(&machine.spool);
+    no_longer(&machine, "one.exit");
+    crash(&machine, "db", 1);
+    deliver(&machine, 1);
+    assert_eq!(told(&machine, "one").len(), 2);
+
+    let repair = machine.path("repair");
+    fs::create_dir(&repair).unwrap();
+    mount_bind(&machine.spool, &repair).unwrap();
+    unmount(&machine.spool, UnmountFlags::empty()).unwrap();
+    crash(&machine, "cache", 1);
+    let told_so = said(&machine, &["deliver"]);
+    assert!(told_so.contains("is not mounted"), "{told_so}");
+    said(&machine, &["list"]);
+    assert_eq!(told(&machine, "one").len(), 3);
+    assert_eq!(names_in(&machine.spool), [""; 0]);
+    mount_bind(&repair, &machine.spool).unwrap();
+    unmount(&repair, UnmountFlags::empty()).unwrap();
+    make_writable(&machine.spool);
+    all_is_on_the_disk(&machine, 3);
+    assert_eq!(in_place(&machine, "corrupt"), 0);
+}
+
+#[test]
+fn another_file_system_in_the_spools_place_gets_everything_once_somebody_says_so() {
+    let (machine, disk) = machine_with_disk();
+    make_read_only(&machine.spool);
+    crash(&machine, "web", 1);
+    drop(disk);
+    let _disk = Disk::tmpfs(&machine.spool, "size=16m,mode=0711");
+    let told_so = said(&machine, &["deliver"]);
+    let file = machine.run.join("deputy/stands-for");
+    assert!(told_so.contains(&format!("remove {}", file.display())));
+    fs::remove_file(file).unwrap();
+    all_is_on_the_disk(&machine, 1);
+}
+
+#[test]
+fn whatever_is_in_the_place_of_the_deputys_files_keeps_nobody_from_being_told() {
+    for name in ["deputy", "deputy.lock", "deputy.draft", "deputy.old"] {
+        for is_dir in [false, true] {
+            let (machine, _disk) = machine_with_disk();
+            crash(&machine, "web", 1);
+            let path = machine.run.join(name);
+            let _ = fs::remove_file(&path);
+            if is_dir {
+                fs::create_dir_all(path.join("anything")).unwrap();
+            } else {
+                fs::write(path, "anything").unwrap();
+            }
+            deliver(&machine, 0);
+            make_read_only(&machine.spool);
+            crash(&machine, "db", 1);
+            assert_eq!(told(&machine, "one").len(), 2, "{name}");
+            make_writable(&machine.spool);
+            all_is_on_the_disk(&machine, 2);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_report_on_a_read_only_disk_is_announced_and_put_aside_once_it_can_be() {
+    let (machine, _disk) = machine_with_disk();
+    set(&machine, "one.exit", "1");
+    crash(&machine, "web", 1);
+    let name = names_in(&machine.spool.join("new")).remove(0);
+    let path = machine.spool.join("new").join(&name);
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..200]).unwrap();
+    make_read_only(&machine.spool);
+    no_longer(&machine, "one.exit");
+    deliver(&machine, 1);
+    let titles = told(&machine, "one");
+    assert_eq!(titles.len(), 1, "{titles:?}");
+    assert!(titles[0].contains(&format!("{name} is damaged")));
+    make_writable(&machine.spool);
+    all_is_on_the_disk(&machine, 1);
+    assert_eq!(names_in(&machine.spool.join("corrupt")), [name]);
+}
+
+#[test]
+fn others_who_fill_the_memory_cost_the_deputy_nothing_that_it_has_told() {
+    let machine = machine(&["one"]);
+    let memory = Disk::tmpfs(&machine.run, "size=16m,mode=0755");
+    let _disk = Disk::tmpfs(&machine.spool, "size=16m,mode=0711");
+    assert!(machine.command("setup").status().unwrap().success());
+    make_read_only(&machine.spool);
+    crash(&machine, "web", 1);
+    set(&machine, "one.exit", "1");
+    crash(&machine, "db", 1);
+    no_longer(&machine, "one.exit");
+    memory.fill();
+    deliver(&machine, 1);
+    assert_eq!(told(&machine, "one").len(), 2);
+    memory.empty();
+    make_writable(&machine.spool);
+    all_is_on_the_disk(&machine, 2);
+}
+
+#[test]
+fn a_clock_that_leaps_ahead_costs_at_most_one_report_a_minute() {
+    let machine = machine(&["one"]);
+    for job in ["web", "db", "cache"] {
+        crash(&machine, job, 1);
+    }
+    for minutes in [0, 0, 1] {
+        deliver(&machine, 31 * 24 * 60 + minutes);
+    }
+    assert_eq!(in_place(&machine, "done"), 1);
 }

@@ -106,7 +106,7 @@ fn only_one(args: &StewardArgs) -> Result<Option<Lock>> {
     let name = format!("\0\0{task} {} {}", args.user, chroot.unwrap_or_default());
     let spool = args.places.spool();
     let now = || Now::read().monotonic;
-    match locks::wait_for(&spool, &name, PATIENCE, now) {
+    match locks::wait_for(|now| spool.lock(&name, now), PATIENCE, now) {
         Ok(Some(lock)) => {
             lock.lives_for(MONTH, now())?;
             Ok(Some(lock))

@@ -17,7 +17,7 @@ use crate::operate::history::{Entries, Reader, say};
 use crate::places::Places;
 use crate::render::one_line;
 use crate::report::{ReportId, SinkKey, Timestamp};
-use crate::spool::{Brief, Lock, Place, Spool};
+use crate::spool::{Brief, Lock, Place};
 use crate::supervisor::unknown::NoSupervisor;
 use crate::when::moment;
 
@@ -50,11 +50,12 @@ pub struct DropArgs {
 }
 
 pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<ExitCode> {
-    let (in_use, entries) = (locks::hold_spool(places)?, Entries::of(places)?);
-    let spool = &in_use.spool;
+    // If it cannot be done, the spool in use stays.
+    let _ = locks::change_over(places, false, locks::CHANGE)?;
+    let entries = Entries::of(places)?;
     let mut waiting = Vec::new();
-    for brief in reports(spool, &entries, &args.ids, out)? {
-        let keys = sinks(spool, places, &brief)?;
+    for brief in reports(places, &entries, &args.ids, out)? {
+        let keys = sinks(places, &brief)?;
         let asked = keys.into_iter().filter(|key| {
             args.sink
                 .as_ref()
@@ -67,7 +68,7 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
     let (mut due, mut busy) = (0, 0);
     for key in keys {
         let name = told::name(key);
-        let Some(_lock) = patiently(spool, key)? else {
+        let Some(_lock) = patiently(places, key)? else {
             busy += 1;
             say(&format!(
                 "a deliverer is sending to {name} right now, so its reports are unchanged; try again"
@@ -75,7 +76,8 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
             continue;
         };
         for (_, brief) in waiting.iter().filter(|(its, _)| its == key) {
-            if spool
+            if places
+                .held_spool()
                 .hurry(&brief.id, key)
                 .with_context(|| format!("cannot write the ledger of {}", brief.id))?
             {
@@ -107,13 +109,13 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
 }
 
 pub fn drop(args: &DropArgs, places: &Places, out: &mut impl Write) -> Result<ExitCode> {
-    let (in_use, entries) = (locks::hold_spool(places)?, Entries::of(places)?);
-    let spool = &in_use.spool;
-    let reports = reports(spool, &entries, &args.ids, out)?;
+    let _ = locks::change_over(places, false, locks::CHANGE)?;
+    let entries = Entries::of(places)?;
+    let reports = reports(places, &entries, &args.ids, out)?;
     ensure!(!reports.is_empty(), "nothing was dropped");
     let mut code = ExitCode::SUCCESS;
     for brief in reports {
-        if !drop_one(&brief, args, places, spool, Now::read().wall, out)? {
+        if !drop_one(&brief, args, places, Now::read().wall, out)? {
             code = ExitCode::FAILURE;
         }
     }
@@ -126,7 +128,6 @@ fn drop_one(
     brief: &Brief,
     args: &DropArgs,
     places: &Places,
-    spool: &Spool,
     now: Timestamp,
     out: &mut impl Write,
 ) -> Result<bool> {
@@ -136,11 +137,11 @@ fn drop_one(
         .map(|why| format!(": {}", one_line(why, WHY)))
         .unwrap_or_default();
     let why = format!("by hand, {}{reason}", moment(now));
-    let sinks = sinks(spool, places, brief)?;
+    let sinks = sinks(places, brief)?;
     // All or none: a report that moved to dead/ while a sink is at it would be told to nobody else.
     let mut locks = Vec::new();
     for key in &sinks {
-        let Some(lock) = patiently(spool, key)? else {
+        let Some(lock) = patiently(places, key)? else {
             let name = told::name(key);
             say(&format!(
                 "{} was not dropped: a deliverer is sending to {name} right now; try again",
@@ -152,14 +153,16 @@ fn drop_one(
     }
     let mut dropped = Vec::new();
     for key in &sinks {
-        if spool
+        if places
+            .held_spool()
             .give_up(&brief.id, key, &why)
             .with_context(|| format!("cannot write the ledger of {}", brief.id))?
         {
             dropped.push(told::name(key));
         }
     }
-    spool
+    places
+        .held_spool()
         .finish(std::slice::from_ref(&brief.id), Place::Dead)
         .context("cannot move the report to dead/")?;
     let whom = if dropped.is_empty() {
@@ -179,7 +182,7 @@ fn drop_one(
 /// Returns the waiting reports of these names, or all that wait. A named report that does not wait
 /// is reported.
 fn reports(
-    spool: &Spool,
+    places: &Places,
     entries: &Entries,
     names: &[String],
     out: &mut impl Write,
@@ -192,7 +195,8 @@ fn reports(
         .since(None)
         .map(|(id, place)| (id, *place))
         .filter(|_| names.is_empty());
-    let mut reader = Reader::new(spool);
+    let spool = places.held_spool();
+    let mut reader = Reader::new(&spool);
     let mut found = Vec::new();
     for (id, place) in asked.into_iter().chain(all) {
         if place == Place::New {
@@ -213,9 +217,9 @@ fn reports(
 }
 
 /// Returns the sinks that a report waits for.
-fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<SinkKey>> {
+fn sinks(places: &Places, brief: &Brief) -> Result<Vec<SinkKey>> {
     let ledgers = told::ledgers(
-        spool,
+        &places.held_spool(),
         &mut Configs::new(places),
         Addressed::of(brief, Place::New),
     )?;
@@ -227,8 +231,9 @@ fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<SinkKey>> 
 }
 
 /// Returns the sink's lock as soon as a deliverer gives it up; `None` if that takes too long.
-fn patiently(spool: &Spool, key: &SinkKey) -> Result<Option<Lock>> {
+fn patiently(places: &Places, key: &SinkKey) -> Result<Option<Lock>> {
     let now = || Now::read().monotonic;
-    locks::wait_for(spool, &sink_lock(key), PATIENCE, now)
+    let lock = |now| places.held_spool().lock(&sink_lock(key), now);
+    locks::wait_for(lock, PATIENCE, now)
         .with_context(|| format!("cannot lock the sink {}", told::name(key)))
 }
