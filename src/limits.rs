@@ -33,7 +33,7 @@ pub struct MayNotWrite;
 
 impl fmt::Display for MayNotWrite {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("the job's `limit fsize` lets its hooks write no file, and they are not root: raise its hard limit")
+        f.write_str("the job's `limit fsize` lets its hooks write no file, and they may not lift it: raise its hard limit")
     }
 }
 
