@@ -108,6 +108,15 @@ impl Places {
         self.spool().change_over(&own, is_suspect, monotonic)
     }
 
+    /// Returns why a deputy stands in for the spool: what its disk is.
+    pub fn state_of_disk(&self) -> Option<&'static str> {
+        if self.spool_is_away() {
+            Some("not mounted")
+        } else {
+            self.spool().is_on_read_only_disk().then_some("read-only")
+        }
+    }
+
     /// Returns true if the spool's file system is unmounted, for a repair, and a deputy stands in
     /// for it.
     pub fn spool_is_away(&self) -> bool {

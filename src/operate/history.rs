@@ -28,8 +28,8 @@ pub struct Entries {
     all: Vec<(ReportId, Place)>,
     /// Number of reports that no disk holds.
     in_memory: usize,
-    /// True if that is so because the spool's disk takes nothing.
-    is_read_only: bool,
+    /// What the disk is for which a deputy stands in: "read-only".
+    disk: Option<&'static str>,
 }
 
 impl Entries {
@@ -53,16 +53,16 @@ impl Entries {
         Ok(Self {
             all,
             in_memory: places.memory().count() + spool.only_in_memory(),
-            is_read_only: places.spool().is_on_read_only_disk(),
+            disk: places.state_of_disk(),
         })
     }
 
     /// Returns what people should know of the reports that are in memory only.
     pub fn in_memory(&self) -> Option<String> {
         let count = self.in_memory;
-        if self.is_read_only {
+        if let Some(state) = self.disk {
             return Some(format!(
-                "reports in memory only: {count}; the spool's disk is read-only, so they are told \
+                "reports in memory only: {count}; the spool's disk is {state}, so they are told \
                  from memory, and a reboot would lose them"
             ));
         }
@@ -347,7 +347,7 @@ mod tests {
         Entries {
             all: ids.iter().map(id).collect(),
             in_memory: 0,
-            is_read_only: false,
+            disk: None,
         }
     }
 

@@ -308,7 +308,11 @@ fn a_spool_that_is_unmounted_for_a_repair_gets_everything_once_it_is_back() {
     crash(&machine, "cache", 1);
     let told_so = said(&machine, &["deliver"]);
     assert!(told_so.contains("is not mounted"), "{told_so}");
-    said(&machine, &["list"]);
+    let listed = said(&machine, &["list"]);
+    assert!(
+        listed.contains("the spool's disk is not mounted"),
+        "{listed}"
+    );
     assert_eq!(told(&machine, "one").len(), 3);
     assert_eq!(names_in(&machine.spool), [""; 0]);
     mount_bind(&repair, &machine.spool).unwrap();

@@ -141,11 +141,10 @@ fn room(subject: &Subject, checks: &mut Vec<Check>) {
     let (lacking, all) = spool.reserve_lacks();
     let is_whole = can_look && lacking == 0;
     let mib = free / (1024 * 1024);
-    let is_read_only = spool.is_on_read_only_disk();
-    checks.push(if is_read_only {
+    checks.push(if let Some(state) = places.state_of_disk() {
         let count = places.memory().count() + places.spool_in_use().only_in_memory();
         let text = format!(
-            "the spool's disk is read-only: new reports are in memory only (now: {count}), are told \
+            "the spool's disk is {state}: new reports are in memory only (now: {count}), are told \
              from there, and are lost in a power cut"
         );
         Check::problem(
