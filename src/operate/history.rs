@@ -28,7 +28,7 @@ pub struct Entries {
     all: Vec<(ReportId, Place)>,
     /// Number of reports that no disk holds.
     in_memory: usize,
-    /// What the disk is for which a deputy stands in: "read-only".
+    /// State of the disk for which a deputy stands in, as "read-only".
     disk: Option<&'static str>,
 }
 

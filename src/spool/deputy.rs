@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs};
 
-use super::transfer::{clear, is_dir};
+use super::transfer::{clear, draft, is_dir, is_mark, old};
 use super::{PARTS, Place, Spool, list, lock};
 use crate::report::ReportId;
 
@@ -198,8 +198,8 @@ impl Spool {
         fs::write(deputy.dir.join(STANDS_FOR), self.identity())
     }
 
-    /// Returns what tells this spool's file system from others: the number that it has of its own,
-    /// else its device. That stays if it is unmounted and mounted again.
+    /// Returns the mark that tells this spool's file system from others: the number that it has of
+    /// its own, else its device. That stays if it is unmounted and mounted again.
     fn identity(&self) -> String {
         let is_there = |dir: &&Path| dir.symlink_metadata().is_ok();
         let dir = self.dir.ancestors().find(is_there).unwrap_or(&self.dir);
@@ -217,7 +217,9 @@ impl Spool {
             return Ok(());
         }
         Err(io::Error::other(format!(
-            "the file system of {} is not mounted, or it is another one than before: everything              stays in memory until it is mounted; if this one is to hold the spool from now on,              remove {}",
+            "the file system of {} is not mounted, or it is another one than before: everything \
+             stays in memory until it is mounted; if this one is to hold the spool from now on, \
+             remove {}",
             self.dir.display(),
             path.display()
         )))
@@ -236,21 +238,6 @@ impl Spool {
         };
         self.is_on_read_only_disk() || ((is_suspect || is_missing()) && takes_no_file())
     }
-}
-
-/// Returns true if a deputy has this file only to say that the disk's has moved.
-pub(super) fn is_mark(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
-}
-
-/// Returns where a deputy comes into being.
-pub(super) fn draft(run: &Path) -> PathBuf {
-    run.join("deputy.draft")
-}
-
-/// Returns where a deputy goes that has brought everything back.
-pub(super) fn old(run: &Path) -> PathBuf {
-    run.join("deputy.old")
 }
 
 /// Opens the file by whose lock processes change over.

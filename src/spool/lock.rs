@@ -38,8 +38,8 @@ impl Spool {
     /// Takes the lock of this name. Returns `None` if another process holds it. `monotonic` is the
     /// time since the boot.
     ///
-    /// What a process holds on the disk counts for the deputy, too: it may be at work since before
-    /// the disk became read-only.
+    /// A lock that a process holds on the disk counts for the deputy, too: it may be at work since
+    /// before the disk became read-only.
     pub fn lock(&self, name: &str, monotonic: Duration) -> io::Result<Option<Lock>> {
         let path = self.lock_path(name);
         if let Some(disk) = &self.disk

@@ -1,4 +1,4 @@
-//! What a deputy takes over from the disk, and how everything comes back there.
+//! Copies to a deputy what the spool remembers, and brings everything back to the disk.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,8 +10,7 @@ use rustix::fs::statvfs;
 use super::commit::{commit, sync_dir};
 use super::read::MAX_ENTRY;
 use super::room::unless_gone;
-use super::{Place, Spool, deputy, list};
-use crate::draft;
+use super::{Place, Spool, list};
 use crate::host::open_regular_in_ours;
 use crate::report::ReportId;
 
@@ -29,7 +28,7 @@ const BLOCK: u64 = 4096;
 impl Spool {
     /// Puts a deputy into its office.
     pub(super) fn appoint(&self, deputy: &Self, run: &Path) -> io::Result<()> {
-        let draft = Self::new(deputy::draft(run));
+        let draft = Self::new(draft(run));
         draft.create()?;
         self.note_identity(&draft)?;
         let memory = statvfs(&draft.dir)?;
@@ -73,14 +72,14 @@ impl Spool {
                 )?,
             }
         }
-        let old = deputy::old(run);
+        let old = old(run);
         fs::rename(&deputy.dir, &old)?;
         fs::remove_dir_all(&old)
     }
 
     fn bring_back_report(&self, deputy: &Self, place: Place, id: &ReportId) -> io::Result<()> {
         let own = deputy.path(place, id);
-        if deputy::is_mark(&own) {
+        if is_mark(&own) {
             return self.finish(std::slice::from_ref(id), place);
         }
         self.put_back(&own, &self.path(place, id))?;
@@ -148,7 +147,7 @@ fn copy(from: &Path, to: &Path, room: &mut u64) -> io::Result<()> {
         return Ok(());
     };
     take(room, bytes.len() as u64)?;
-    draft::begin(to)?.write_all(&bytes)
+    crate::draft::begin(to)?.write_all(&bytes)
 }
 
 fn take(room: &mut u64, bytes: u64) -> io::Result<()> {
@@ -177,6 +176,21 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
     let mut names = list(dir)?;
     names.retain(|name| !name.starts_with('.'));
     Ok(names)
+}
+
+/// Returns true if a deputy has this file only to say that the disk's has moved.
+pub(super) fn is_mark(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
+}
+
+/// Returns where a deputy comes into being.
+pub(super) fn draft(run: &Path) -> PathBuf {
+    run.join("deputy.draft")
+}
+
+/// Returns where a deputy goes that has brought everything back.
+pub(super) fn old(run: &Path) -> PathBuf {
+    run.join("deputy.old")
 }
 
 /// Returns true if this is a directory, and no link to one.
