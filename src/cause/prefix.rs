@@ -90,8 +90,13 @@ pub fn learn<'a>(newest: impl Iterator<Item = &'a str>) -> Option<Learnt> {
 
 /// Returns true if Docker Compose says that a container has ended. It puts no prefix before that.
 pub fn is_of_compose(text: &str) -> bool {
-    let end = text.split_once(" exited with code ");
-    end.is_some_and(|(name, _)| !name.contains(' '))
+    ended(text).is_some()
+}
+
+/// Returns the container that Docker Compose says has ended, and the exit code.
+pub fn ended(text: &str) -> Option<(&str, &str)> {
+    let (name, code) = text.split_once(" exited with code ")?;
+    (!name.contains(' ')).then(|| (container(name), code.trim_end()))
 }
 
 impl Learnt {

@@ -217,19 +217,34 @@ pub fn line_text(lines: &[LogLine], index: usize) -> &str {
     lines.get(index).map_or("", |line| &line.text)
 }
 
-/// Drops the lines of other containers and programs if the log names the service's own. Returns
-/// false if it names only others.
+/// Drops the lines of other containers and programs if the log names the service's own, or else if
+/// one container alone has failed. Returns false if it names only others.
 pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) -> bool {
-    let is_ours = |line: &LogLine| {
-        line.container
-            .as_ref()
-            .is_some_and(|name| name.eq_ignore_ascii_case(job))
+    let is_of = |line: &LogLine, name: &str| {
+        let container = line.container.as_ref();
+        container.is_some_and(|it| it.eq_ignore_ascii_case(name))
     };
+    let own = if lines.iter().any(|line| is_of(line, job)) {
+        job.to_owned()
+    } else {
+        failed(lines).unwrap_or_default()
+    };
+    let is_ours = |line: &LogLine| is_of(line, &own);
     if lines.iter().any(is_ours) {
         lines.retain(|line| line.container.is_none() || is_ours(line));
         return true;
     }
     lines.iter().all(|line| line.container.is_none())
+}
+
+/// Returns the container that Docker Compose says has ended with an exit code other than 0, if that
+/// is one alone.
+fn failed(lines: &[LogLine]) -> Option<String> {
+    let unprefixed = lines.iter().filter(|line| line.container.is_none());
+    let ended = unprefixed.filter_map(|line| prefix::ended(&line.text));
+    let mut failed = ended.filter(|(_, code)| *code != "0").map(|(name, _)| name);
+    let first = failed.next()?;
+    failed.all(|name| name == first).then(|| first.to_owned())
 }
 
 /// Removes a prefix, which may name the container.

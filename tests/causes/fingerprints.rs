@@ -93,7 +93,7 @@ fn another_type_or_place_makes_another_fingerprint() {
 }
 
 /// Samples that are one crash, though their lines differ.
-const SAME: [&[&str]; 10] = [
+const SAME: [&[&str]; 12] = [
     // The limit of a group of processes is no part of the cause.
     &[
         "go-oomkill",
@@ -109,7 +109,10 @@ const SAME: [&[&str]; 10] = [
     // Names in quotes, paths and ids vary; so do addresses to listen on.
     &["etcd-bootstrapped", "go-etcd-bootstrapped"],
     // Which of a service's programs the kernel chooses is no part of the cause.
-    &["kern-oom-scope", "oom-other-program"],
+    &["journal-kernel-oom", "kern-oom-scope", "oom-other-program"],
+    // Both may not open a file of the store; the user's name and the path vary.
+    &["mongo-error-twin", "mongo-wt-eperm"],
+    &["keycloak-dbpass", "said-chain-of-errors"],
     &["go-zerolog-inuse", "node_exporter-port"],
     &["nginx-cert", "nginx-cert-missing"],
     &["nginx-journal", "nginx-upstream"],

@@ -49,7 +49,8 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     ]),
     (&[GoesOn, Without], &["default value", "degraded", "disabled", "from cache"]),
     (&[GoesOn, Survives], &[
-        "carrying on", "fallback", "falling back", "going on", "skip", "using default",
+        "carrying on", "fallback", "falling back", "going on", "skip", "using built-in",
+        "using default",
     ]),
     (&[GoesOn, Received], &["caught"]),
     (&[Survives], &["continuing", "recovered", "respawned"]),
