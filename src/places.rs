@@ -103,9 +103,15 @@ impl Places {
     /// Changes over to the spool's deputy or back if that is to be done: see
     /// [`Spool::change_over`].
     pub fn change_over(&self, is_suspect: bool, monotonic: Duration) -> io::Result<bool> {
-        let is_suspect = is_suspect || self.memory().count() > 0;
+        let is_suspect = is_suspect || self.memory().count() > 0 || self.spool().has_business();
         let own = self.own_dir();
         self.spool().change_over(&own, is_suspect, monotonic)
+    }
+
+    /// Returns true if the spool's deputy is no longer needed: a change back waits for those who
+    /// are at work.
+    pub fn may_change_back(&self) -> bool {
+        self.spool_in_use().is_deputy() && self.state_of_disk().is_none()
     }
 
     /// Returns why a deputy stands in for the spool: what its disk is.
@@ -113,7 +119,9 @@ impl Places {
         if self.spool_is_away() {
             Some("not mounted")
         } else {
-            self.spool().is_on_read_only_disk().then_some("read-only")
+            let spool = self.spool();
+            let is_read_only = spool.is_read_only(self.spool_in_use().is_deputy());
+            is_read_only.then_some("read-only")
         }
     }
 

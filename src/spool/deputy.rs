@@ -95,6 +95,8 @@ impl Spool {
         };
         let deputy = self.deputy(run);
         let is_there = || is_dir(&deputy.dir);
+        // Nobody can unmount a disk where a directory is open.
+        let _open = File::open(&self.dir);
         if is_there() {
             self.is_the_same(&deputy)?;
         }
@@ -122,8 +124,14 @@ impl Spool {
         Ok(true)
     }
 
+    /// Returns true if a report waits, or something is to be said some time.
+    pub fn has_business(&self) -> bool {
+        let has_any = |dir: &Path| fs::read_dir(dir).is_ok_and(|mut it| it.next().is_some());
+        has_any(&self.dir.join("new")) || has_any(&self.dir.join("state/groups"))
+    }
+
     /// Returns true if this spool is on a disk that is read-only, or a part of it is.
-    pub fn is_on_read_only_disk(&self) -> bool {
+    fn is_on_read_only_disk(&self) -> bool {
         let is_so = |dir: &Path| {
             statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
         };
@@ -226,8 +234,8 @@ impl Spool {
     }
 
     /// Returns true if the disk takes no new file. Some file systems only say so if they are asked
-    /// for one, which is done where something `is_suspect`.
-    fn is_read_only(&self, is_suspect: bool) -> bool {
+    /// for one (ext4 after an error), which is done where something `is_suspect`.
+    pub fn is_read_only(&self, is_suspect: bool) -> bool {
         let is_missing = || fs::symlink_metadata(&self.dir).is_err();
         let takes_no_file = || {
             // A file without a name leaves nothing behind.
