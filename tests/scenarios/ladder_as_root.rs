@@ -30,6 +30,29 @@ impl Disk {
         Self(at.to_owned())
     }
 
+    /// An ext4 in a file, that an error makes read-only.
+    pub fn ext4(at: &Path, image: &Path) -> Self {
+        fs::create_dir_all(at).unwrap();
+        File::create(image).unwrap().set_len(32 << 20).unwrap();
+        let run = |command: &mut Command| assert!(command.status().unwrap().success());
+        run(Command::new("mkfs.ext4").arg("-q").arg(image));
+        run(Command::new("mount")
+            .args(["-o", "loop,errors=remount-ro"])
+            .args([image, at]));
+        Self(at.to_owned())
+    }
+
+    /// Makes the kernel find an error in an ext4.
+    pub fn fail(&self) {
+        let mut ask = Command::new("findmnt");
+        let output = ask.args(["-no", "SOURCE"]).arg(&self.0).output();
+        let source = output.unwrap().stdout;
+        let source = String::from_utf8(source).unwrap();
+        let device = source.trim().strip_prefix("/dev/").unwrap();
+        let trigger = format!("/sys/fs/ext4/{device}/trigger_fs_error");
+        fs::write(trigger, "by a test").unwrap();
+    }
+
     /// Writes until nothing more fits.
     pub fn fill(&self) {
         let filler = format!(

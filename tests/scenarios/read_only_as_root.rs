@@ -135,6 +135,21 @@ fn what_waits_on_a_read_only_disk_and_what_crashes_then_is_told_once() {
 }
 
 #[test]
+fn what_waits_on_a_disk_that_has_failed_is_told_though_it_says_that_it_is_writable() {
+    let machine = machine(&["one"]);
+    let disk = Disk::ext4(&machine.spool, &machine.path("image"));
+    assert!(machine.command("setup").status().unwrap().success());
+    set(&machine, "one.exit", "1");
+    crash(&machine, "web", 1);
+    disk.fail();
+    no_longer(&machine, "one.exit");
+    deliver(&machine, 1);
+    assert_eq!(told(&machine, "one").len(), 1);
+    let listed = said(&machine, &["list"]);
+    assert!(listed.contains("the spool's disk is read-only"), "{listed}");
+}
+
+#[test]
 fn a_loop_that_goes_on_over_a_read_only_disk_has_the_messages_of_one_loop() {
     let (machine, _disk) = machine_with_disk();
     crash(&machine, "web", 2);
