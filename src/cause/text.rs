@@ -188,6 +188,9 @@ fn fill_empty(lines: &mut [LogLine]) {
     }
 }
 
+/// Maximum number of lines that are read of a message that rsyslog has written in one.
+const MOST_PARTS: usize = 200;
+
 /// Splits the messages of several lines that rsyslog has written in one.
 fn split_escaped(lines: &mut Vec<LogLine>) {
     let is_split = |line: &LogLine| line.carried_as.is_some() && line.text.contains(NEW_LINE);
@@ -200,7 +203,7 @@ fn split_escaped(lines: &mut Vec<LogLine>) {
             lines.push(line);
             continue;
         }
-        lines.extend(line.text.split(NEW_LINE).map(|text| LogLine {
+        lines.extend(line.text.splitn(MOST_PARTS, NEW_LINE).map(|text| LogLine {
             number: line.number,
             text: text.to_owned(),
             at: line.at,
