@@ -362,7 +362,7 @@ pub(super) fn shown(
     } else {
         margin + line.map_or(0, |newline| newline + 1)
     };
-    let end = redactor.bytes_from(bytes, from).filter(|_| from > 0);
+    let end = redactor.bytes_from(bytes, from);
     let is_whole = end.is_none();
     let text = end.unwrap_or_else(|| redactor.bytes(bytes));
     let start = text.len().saturating_sub(max_bytes);

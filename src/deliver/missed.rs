@@ -265,7 +265,8 @@ fn last_failure(deliverer: &Deliverer, service: &Expected) -> Option<Brief> {
     let new = spool.ids(Place::New).unwrap_or_default();
     let new = new.iter().filter_map(|id| spool.brief(Place::New, id).ok());
     let is_failure = |it: &Brief| {
-        let is_end = it.kind == Kind::Crash && it.verdict != Verdict::Missed && !it.drill;
+        let is_bad = matches!(it.verdict, Verdict::Crashed | Verdict::AbortedStart);
+        let is_end = it.kind == Kind::Crash && is_bad && !it.drill;
         let is_its = (&it.stop.job, &it.stop.instance) == (&service.job, &service.instance);
         is_end && is_its && it.user == of.user && it.stop.stopped_at > service.since()
     };
