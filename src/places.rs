@@ -108,20 +108,14 @@ impl Places {
         self.spool().change_over(&own, is_suspect, monotonic)
     }
 
-    /// Returns true if the spool's deputy is no longer needed: a change back waits for those who
-    /// are at work.
-    pub fn may_change_back(&self) -> bool {
-        self.spool_in_use().is_deputy() && self.state_of_disk().is_none()
-    }
-
     /// Returns why a deputy stands in for the spool: what its disk is.
     pub fn state_of_disk(&self) -> Option<&'static str> {
         if self.spool_is_away() {
             Some("not mounted")
         } else {
+            let has_deputy = self.spool_in_use().is_deputy();
             let spool = self.spool();
-            let is_read_only = spool.is_read_only(self.spool_in_use().is_deputy());
-            is_read_only.then_some("read-only")
+            (spool.is_read_only(has_deputy)).then_some("read-only")
         }
     }
 

@@ -1,6 +1,6 @@
 //! The deliverer: everything that all parts of one look of it work with.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -74,16 +74,14 @@ impl<'a> Deliverer<'a> {
     }
 
     /// Writes something that must not be forgotten. Where the disk turns out to be read-only, the
-    /// spool's deputy takes it.
+    /// spool's deputy takes it. The write that makes a disk read-only has an error of its own.
     pub fn keep(&self, write: impl Fn(&Spool) -> io::Result<()>) -> Result<()> {
         let kept = write(&self.spool());
-        match kept {
-            Err(why) if why.kind() == ErrorKind::ReadOnlyFilesystem => {
-                let trouble = locks::change_over(self.places, true, PATIENCE)?;
-                Ok(trouble.map_or_else(|| write(&self.spool()), Err)?)
-            }
-            kept => Ok(kept?),
+        if kept.is_ok() {
+            return Ok(());
         }
+        let trouble = locks::change_over(self.places, true, PATIENCE)?;
+        Ok(trouble.map_or_else(|| write(&self.spool()), Err)?)
     }
 
     /// Returns the moment that this run works for.

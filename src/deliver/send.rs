@@ -155,8 +155,8 @@ fn send_queue(
     let Some(lock) = lock else { return Ok(0) };
     let mut tries = 0;
     for (item, sink) in queue {
-        // The spool may have changed during the last try, or wait for this one to do so.
-        if !deliverer.spool().has(&lock) || deliverer.places.may_change_back() {
+        // The spool may have changed during the last try.
+        if !deliverer.spool().has(&lock) {
             break;
         }
         // Another deliverer may have sent it before this one had the lock.

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs};
+use rustix::io::Errno;
 
 use super::transfer::{clear, draft, is_dir, is_mark, old};
 use super::{PARTS, Place, Spool, list, lock};
@@ -100,7 +101,10 @@ impl Spool {
         if is_there() {
             self.is_the_same(&deputy)?;
         }
-        let is_read_only = self.is_read_only(is_suspect || is_there());
+        let is_suspect = is_suspect || is_there();
+        let is_missing = fs::symlink_metadata(&self.dir).is_err();
+        let is_read_only = self.is_read_only(is_suspect)
+            || ((is_suspect || is_missing) && self.takes_no_directory());
         // A process that was killed as it changed over may have left these.
         let remains = [draft(run), old(run)];
         let remain = || remains.iter().any(|it| it.symlink_metadata().is_ok());
@@ -221,8 +225,11 @@ impl Spool {
     /// Checks that this spool is on the file system for which the deputy stands in.
     fn is_the_same(&self, deputy: &Self) -> io::Result<()> {
         let path = deputy.dir.join(STANDS_FOR);
-        if fs::read_to_string(&path).map_or(true, |noted| noted == self.identity()) {
-            return Ok(());
+        match fs::read_to_string(&path) {
+            Ok(noted) if noted == self.identity() => return Ok(()),
+            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
+            Ok(_) => {}
+            Err(why) => return Err(why),
         }
         Err(io::Error::other(format!(
             "the file system of {} is not mounted, or it is another one than before: everything \
@@ -236,15 +243,19 @@ impl Spool {
     /// Returns true if the disk takes no new file. Some file systems only say so if they are asked
     /// for one (ext4 after an error), which is done where something `is_suspect`.
     pub fn is_read_only(&self, is_suspect: bool) -> bool {
-        let is_missing = || fs::symlink_metadata(&self.dir).is_err();
         let takes_no_file = || {
             // A file without a name leaves nothing behind.
             let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-            let probe = || openat(CWD, self.dir.join("tmp"), flags, Mode::RUSR);
-            let probed = self.create().and_then(|()| Ok(probe()?));
-            matches!(probed, Err(why) if why.kind() == ErrorKind::ReadOnlyFilesystem)
+            let probe = openat(CWD, self.dir.join("tmp"), flags, Mode::RUSR);
+            matches!(probe, Err(Errno::ROFS))
         };
-        self.is_on_read_only_disk() || ((is_suspect || is_missing()) && takes_no_file())
+        self.is_on_read_only_disk() || (is_suspect && takes_no_file())
+    }
+
+    /// Returns true if the disk does not even take this spool's directories.
+    fn takes_no_directory(&self) -> bool {
+        let made = self.create();
+        made.is_err_and(|why| why.kind() == ErrorKind::ReadOnlyFilesystem)
     }
 }
 
