@@ -8,26 +8,25 @@ use anyhow::{Result, bail};
 
 use crate::clock::Now;
 use crate::places::Places;
-use crate::spool::Lock;
 
 /// How often to look whether a lock is free.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long others may take that change over to the spool's deputy, or back.
 pub const CHANGE: Duration = Duration::from_secs(5);
 
-/// Takes a lock as soon as its holder gives it up: `lock` tries it. Returns `None` if that takes
-/// longer than `patience`. `monotonic` tells the time since the boot.
-pub fn wait_for(
-    lock: impl Fn(Duration) -> io::Result<Option<Lock>>,
+/// Takes a lock, or something like it, as soon as its holder gives it up: `take` tries it. Returns
+/// `None` if that takes longer than `patience`. `monotonic` tells the time since the boot.
+pub fn wait_for<T>(
+    take: impl Fn(Duration) -> io::Result<Option<T>>,
     patience: Duration,
     monotonic: impl Fn() -> Duration,
-) -> io::Result<Option<Lock>> {
+) -> io::Result<Option<T>> {
     let until = monotonic() + patience;
     loop {
         let now = monotonic();
-        let lock = lock(now)?;
-        if lock.is_some() || now > until {
-            return Ok(lock);
+        let taken = take(now)?;
+        if taken.is_some() || now > until {
+            return Ok(taken);
         }
         thread::sleep(PAUSE);
     }
@@ -43,18 +42,14 @@ pub fn change_over(
     is_suspect: bool,
     patience: Duration,
 ) -> Result<Option<io::Error>> {
-    let until = Now::read().monotonic + patience;
-    loop {
-        let now = Now::read().monotonic;
-        match places.change_over(is_suspect, now) {
-            Ok(true) => return Ok(None),
-            Ok(false) if now > until => bail!(
-                "the spool {} has become read-only, or writable again, and other deliverers are \
-                 still at work: the next look goes on",
-                places.spool.display()
-            ),
-            Ok(false) => thread::sleep(PAUSE),
-            Err(why) => return Ok(Some(why)),
-        }
+    let change = |now| Ok(places.change_over(is_suspect, now)?.then_some(()));
+    match wait_for(change, patience, || Now::read().monotonic) {
+        Ok(Some(())) => Ok(None),
+        Ok(None) => bail!(
+            "the spool {} has become read-only, or writable again, and other deliverers are still \
+             at work: the next look goes on",
+            places.spool.display()
+        ),
+        Err(why) => Ok(Some(why)),
     }
 }
