@@ -128,11 +128,10 @@ impl Redactor {
     /// Returns what begins at `from`, the start of a line, as [`Self::lines`] of the whole text
     /// would show it. Returns `None` if only the whole text can tell.
     pub fn lines_from<'t>(&self, text: &'t str, from: usize) -> Option<Cow<'t, str>> {
-        let wanted = text.get(from..)?;
-        Some(match self.bytes_from(text.as_bytes(), from)? {
-            Cow::Borrowed(_) => wanted.into(),
-            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
-        })
+        Some(as_text(
+            text.get(from..)?,
+            self.bytes_from(text.as_bytes(), from)?,
+        ))
     }
 
     /// Returns what begins at `from`, the start of a line, as [`Self::bytes`] of all bytes would
@@ -156,11 +155,8 @@ impl Redactor {
     }
 
     fn replaced<'t>(&self, text: &'t str, is_gap: fn(&[u8]) -> bool) -> Cow<'t, str> {
-        match replaced(text.as_bytes(), self.secrets(text.as_bytes()), is_gap) {
-            Cow::Borrowed(_) => text.into(),
-            // A job's pattern may end within a character.
-            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
-        }
+        let bytes = text.as_bytes();
+        as_text(text, replaced(bytes, self.secrets(bytes), is_gap))
     }
 
     /// Takes the secrets out of all of a report's texts. The names of job and host stay, and its
@@ -258,6 +254,15 @@ fn matches(regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
                 .map(|it| it.range())
         })
         .collect()
+}
+
+/// Returns what is left of a text as text.
+fn as_text<'t>(text: &'t str, left: Cow<'t, [u8]>) -> Cow<'t, str> {
+    match left {
+        Cow::Borrowed(_) => text.into(),
+        // A job's pattern may end within a character.
+        Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+    }
 }
 
 /// Puts [`REDACTED`] in the place of each secret, and of those together that only such a gap

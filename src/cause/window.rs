@@ -73,14 +73,15 @@ impl<'a> LogWindow<'a> {
         redactor: &Redactor,
         whole: &'t OnceCell<Cow<'t, str>>,
     ) -> Cow<'t, str> {
-        let end = || redactor.lines_from(log, self.start);
-        end().filter(|_| whole.get().is_none()).unwrap_or_else(|| {
-            let whole = whole.get_or_init(|| redactor.lines(log));
-            let mut lines = whole.split_inclusive('\n');
-            let above = self.first_line() - 1;
-            let above: usize = lines.by_ref().take(above).map(str::len).sum();
-            whole.get(above..).unwrap_or_default().into()
-        })
+        if whole.get().is_none()
+            && let Some(end) = redactor.lines_from(log, self.start)
+        {
+            return end;
+        }
+        let whole = whole.get_or_init(|| redactor.lines(log));
+        let above = whole.split_inclusive('\n').take(self.first_line() - 1);
+        let above = above.map(str::len).sum();
+        whole.get(above..).unwrap_or_default().into()
     }
 
     /// Returns true if the log above has words of a message, as a message that differs only in its
