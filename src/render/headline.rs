@@ -1,15 +1,18 @@
 //! The words in which the kinds of reports differ: a crash, many crashes, the end of them, and
 //! lastwords itself.
 
+mod series;
+
 use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::clean::one_line;
 use super::condition;
-use super::counts::{beside_the_first, times};
+use super::counts::beside_the_first;
 use super::cut::{LINE, head};
 use crate::report::{Condition, Confidence, Death, Exit, Kind, Report, Series, Timestamp, Verdict};
 use crate::when::{moment, rough_length};
+use series::{from_to, how_often, in_brackets, since_then};
 
 /// The first lines of a message, in the words of the report's kind.
 pub struct Headline {
@@ -466,62 +469,6 @@ fn more(verdict: Verdict, count: u64) -> &'static str {
         (Verdict::Missed, _) => "more missed runs",
         (Verdict::Planned | Verdict::Unknown, 1) => "another stop",
         (Verdict::Planned | Verdict::Unknown, _) => "more stops",
-    }
-}
-
-/// Returns how often and how fast a service has died: since a moment in words, and in all.
-fn how_often(new: Series, all: Series, instances: usize, since: &str) -> String {
-    let mut text = format!("{} {since}", times(new.count));
-    if let Some(rate) = rate(new) {
-        let _ = write!(text, ", {rate}");
-    }
-    let in_all = times(all.count);
-    let _ = write!(text, "; {in_all} in all since {}", moment(all.first));
-    if instances > 1 {
-        let _ = write!(text, ", in {instances} instances");
-    }
-    text
-}
-
-/// Returns how often a service had died without a message of its own, behind what it does now.
-fn since_then(new: Option<Series>) -> String {
-    new.map_or_else(String::new, |new| {
-        format!("; since the last message it had died {}", times(new.count))
-    })
-}
-
-/// Returns ` (347 times in 5 min)`; nothing for one crash.
-fn in_brackets(series: Series) -> String {
-    if series.count > 1 {
-        format!(" ({})", times_in(series))
-    } else {
-        String::new()
-    }
-}
-
-/// Returns from when to when the crashes were; `None` for one crash.
-fn from_to(series: Series) -> Option<String> {
-    (series.count > 1).then(|| format!("{} to {}", moment(series.first), moment(series.last)))
-}
-
-/// Returns `347 times in 5 min`; of crashes at one moment `2 times`.
-fn times_in(series: Series) -> String {
-    match rough_length(series.last.since(series.first)) {
-        Some(length) => format!("{} in {length}", times(series.count)),
-        None => times(series.count),
-    }
-}
-
-/// Returns `69 a minute`; `None` for too few crashes to call it a rate.
-fn rate(series: Series) -> Option<String> {
-    let seconds = series.last.since(series.first).as_secs();
-    let per = |unit: u64| (series.count.saturating_mul(unit) + seconds / 2) / seconds;
-    match series.count {
-        ..3 => None,
-        _ if seconds < 10 => None,
-        _ if per(60) > 0 => Some(format!("{} a minute", per(60))),
-        _ if per(3600) > 0 => Some(format!("{} an hour", per(3600))),
-        _ => None,
     }
 }
 

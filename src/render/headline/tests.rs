@@ -1,4 +1,5 @@
-use super::{Headline, Series, rate, times_in};
+use super::series::{rate, times_in};
+use super::{Headline, Series};
 use crate::render::{subject, text};
 use crate::report::{Condition, Confidence, Death, Exit, Kind, Report, Timestamp, Verdict, sample};
 
