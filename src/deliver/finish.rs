@@ -39,12 +39,11 @@ pub fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usiz
             )),
         }
     }
-    deliverer
-        .spool()
+    let spool = deliverer.spool();
+    spool
         .finish(&done, Place::Done)
         .context("cannot move reports to done/")?;
-    deliverer
-        .spool()
+    spool
         .finish(&dead, Place::Dead)
         .context("cannot move reports to dead/")?;
     Ok(news)

@@ -256,10 +256,10 @@ impl Talk<'_, '_> {
 
     /// Drops the counted crashes that have left `new/`, except the latest.
     fn thin(&self, thread: &mut Thread) {
+        let spool = self.deliverer.spool();
         let latest = thread.counted.last_key_value().map(|(id, _)| id.clone());
-        let is_asked = |id: &ReportId| {
-            latest.as_ref() == Some(id) || self.deliverer.spool().find(id) == Some(Place::New)
-        };
+        let is_asked =
+            |id: &ReportId| latest.as_ref() == Some(id) || spool.find(id) == Some(Place::New);
         thread.counted.retain(|id, _| is_asked(id));
     }
 
@@ -293,9 +293,10 @@ impl Talk<'_, '_> {
             Some((name.clone(), crash.clone(), outage::first_id(crash, at)))
         });
         let alone: Vec<_> = alone.collect();
+        let spool = self.deliverer.spool();
         let mut told = Vec::new();
         for (name, crash, down) in alone {
-            let ledger = self.deliverer.spool().ledger(&down, self.sink)?;
+            let ledger = spool.ledger(&down, self.sink)?;
             let at = ledger.last_try.filter(|_| ledger.was_sent());
             if at.is_some_and(|at| talk.told_elsewhere(&name, &down, at)) {
                 told.push(crash);

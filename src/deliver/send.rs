@@ -76,13 +76,13 @@ fn due<'a>(
     config: &'a Loaded,
     told_singly: &BTreeSet<(SinkKey, ReportId)>,
 ) -> io::Result<Vec<Route<'a>>> {
+    let spool = deliverer.spool();
     let mut due = Vec::new();
     for route in item.routes(config) {
         let its_turn =
             item.crash.is_none() || told_singly.contains(&(route.key.clone(), item.id.clone()));
         if its_turn
-            && deliverer
-                .spool()
+            && spool
                 .ledger(&item.id, &route.key)?
                 .is_due(deliverer.now().wall)
         {
