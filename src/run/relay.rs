@@ -32,6 +32,12 @@ const LAZINESS: Timespec = Timespec {
     tv_nsec: 10_000_000,
 };
 
+/// The time for which a question is asked that is answered at once.
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
 /// A pipe that keeps the end of what is put into it.
 pub struct Ring {
     reader: OwnedFd,
@@ -53,6 +59,13 @@ impl Ring {
             nowhere: ourselves::null(),
             cut: Arc::default(),
         })
+    }
+
+    /// Returns true if nothing more goes in. A page that is not full takes a place too, so the
+    /// bytes do not tell.
+    fn is_full(&self) -> bool {
+        let mut fds = [PollFd::new(&self.writer, PollFlags::OUT)];
+        poll(&mut fds, Some(&AT_ONCE)) == Ok(0)
     }
 
     /// Drops the oldest quarter.
@@ -277,10 +290,11 @@ impl Relay {
             };
             match kept {
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN)
-                    if ioctl_fionread(&self.from).is_ok_and(|waiting| waiting > 0) =>
-                {
-                    self.ring.make_room().map_err(|_| Errno::IO)?;
+                Err(Errno::AGAIN) if waiting(&self.from) > 0 => {
+                    // Else the pipe was empty, and the command has written since.
+                    if self.ring.is_full() {
+                        self.ring.make_room().map_err(|_| Errno::IO)?;
+                    }
                 }
                 kept => return kept,
             }
@@ -325,12 +339,8 @@ impl Relay {
             }
         }
         let mut fds = [PollFd::new(&self.from, PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
         let is_held =
-            poll(&mut fds, Some(&now)).is_ok() && !fds[0].revents().contains(PollFlags::HUP);
+            poll(&mut fds, Some(&AT_ONCE)).is_ok() && !fds[0].revents().contains(PollFlags::HUP);
         is_held.then_some((self.from, self.to))
     }
 }
@@ -363,6 +373,28 @@ mod tests {
     use std::thread;
 
     use super::Relay;
+
+    #[test]
+    fn what_is_written_while_the_relay_finds_the_pipe_empty_is_passed_on_and_kept() {
+        let (stop, _running) = io::pipe().unwrap();
+        for round in 0..2000 {
+            let (reader, to) = io::pipe().unwrap();
+            let (mut relay, theirs) = Relay::new(Some(to.into())).unwrap();
+            let mut theirs = std::fs::File::from(theirs);
+            let kept = thread::scope(|scope| {
+                scope.spawn(move || {
+                    for line in ["last\n", "words\n"] {
+                        theirs.write_all(line.as_bytes()).unwrap();
+                    }
+                });
+                relay.run(&stop);
+                relay.kept()
+            });
+            drop(relay);
+            assert_eq!(kept, b"last\nwords\n", "round {round}");
+            assert_eq!(io::read_to_string(&reader).unwrap(), "last\nwords\n");
+        }
+    }
 
     #[test]
     fn the_rest_is_passed_on_although_a_child_goes_on_writing() {
