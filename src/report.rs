@@ -78,7 +78,8 @@ pub struct Report {
     /// A comparison with earlier deaths of the same job; the deliverer adds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
-    /// How things stand with the service as this message is sent; `None` in the spool.
+    /// How things stand with the service as this message is sent. In the spool: the answer that
+    /// made it due to say that the service is down, else `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now: Option<Condition>,
     /// Failures and assumptions of lastwords itself, in sentences for people.

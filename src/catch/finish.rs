@@ -22,7 +22,7 @@ use crate::catch::call::{Call, HookArgs};
 use crate::catch::capture;
 use crate::catch::commit::{NOBODY_WAITS, commit, keep_in_memory};
 use crate::catch::guard::guarded;
-use crate::catch::marker::{Marker, MarkerFile, Planned, PlannedEnd, Seen, Taken};
+use crate::catch::marker::{EndSort, LastEnd, Marker, MarkerFile, Seen, Taken};
 use crate::catch::nudge;
 use crate::catch::pending;
 use crate::catch::verdict::{self, Case, Judgement, judge};
@@ -233,17 +233,17 @@ fn keep_end(
     now: Now,
 ) {
     let (sort, what) = if judgement.is_good_end {
-        (Planned::Well, "has ended well")
+        (EndSort::Well, "has ended well")
     } else {
-        (Planned::Stopped, "was stopped")
+        (EndSort::Stopped, "was stopped")
     };
     let service = (call.job.as_str(), call.instance.as_deref());
     let supervisor = Supervisor::new(call.supervisor.name());
     let account = marker.account.as_ref();
     let directory = account.and_then(|account| account.directory.clone());
-    let end = PlannedEnd {
+    let end = LastEnd {
         directory: directory.or_else(|| marker.directory.clone()),
-        ..PlannedEnd::new(service, supervisor, host.boot_id(), now)
+        ..LastEnd::new(service, supervisor, host.boot_id(), now)
     };
     match MarkerFile::of(taken).keep_end(sort, &end) {
         Ok(()) if judgement.is_good_end && loaded.job.expect.is_some() => {

@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitOptions, geteuid, getpriority_process, wait};
 
 use crate::catch::call::Call;
-use crate::catch::marker::{Claim, Marker, Taken};
+use crate::catch::marker::{Claim, EndSort, LastEnd, Marker, Taken};
 use crate::catch::worker::{self, Worker};
 use crate::catch::{nudge, post_stop, why};
 use crate::clock::Now;
@@ -32,6 +32,7 @@ use crate::host::Host;
 use crate::notice;
 use crate::places::Places;
 use crate::random;
+use crate::report::Supervisor;
 use crate::supervisor::account::Account;
 use crate::supervisor::listen::{Events, Heard, Listen, ServiceChange, ServiceEvent};
 use crate::supervisor::{self, Supervise};
@@ -158,7 +159,24 @@ impl<'a> Catcher<'a> {
                 .plan(now, None)
                 .with_context(|| format!("a stop of {} may look like a crash", call.job)),
             ServiceChange::Ended(account) => self.ended(*account, &call, now),
+            ServiceChange::GivenUp { because } => self.given_up(because, &call, now),
         }
+    }
+
+    /// Keeps that the supervisor has given up, and has people told.
+    fn given_up(&self, because: String, call: &Call, now: Now) -> Result<()> {
+        let service = (call.job.as_str(), call.instance.as_deref());
+        let by = Supervisor::new(self.supervisor.name());
+        let end = LastEnd {
+            because: Some(because),
+            ..LastEnd::new(service, by, self.host.boot_id(), now)
+        };
+        let kept = call.marker(self.places).keep_end(EndSort::GivenUp, &end);
+        self.nudge();
+        kept.with_context(|| {
+            let job = &call.job;
+            format!("that {} has given up {job} cannot be kept", self.supervisor)
+        })
     }
 
     fn ended(&mut self, account: Account, call: &Call, now: Now) -> Result<()> {

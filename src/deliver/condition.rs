@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
-use crate::catch::marker::Planned;
+use crate::catch::marker::EndSort;
 use crate::clock::Now;
 use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
@@ -27,6 +27,8 @@ const ENOUGH: Duration = Duration::from_secs(4);
 const MOST: usize = 20;
 /// A life that is shorter is no sign that the next one lasts.
 const SHORT: Duration = Duration::from_mins(1);
+/// How long the answer counts that made a message due, where there is no later one.
+const RECENT: Duration = Duration::from_mins(1);
 /// Time between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -54,7 +56,14 @@ pub fn of(
             of_several(report, services, all.first, deliverer)
         }
         Kind::Summary { instances: 2.., .. } => Condition::Unknown,
-        Kind::Crash | Kind::Summary { .. } | Kind::Recovered { .. } | Kind::Down { .. } => {
+        Kind::Down { made_at, .. } => match (of_service(report, deliverer), &report.now) {
+            // A supervisor that is slow has just said so.
+            (Condition::Unknown, Some(then)) if deliverer.now().wall.since(made_at) < RECENT => {
+                then.clone()
+            }
+            (now, _) => now,
+        },
+        Kind::Crash | Kind::Summary { .. } | Kind::Recovered { .. } => {
             of_service(report, deliverer)
         }
     })
@@ -118,6 +127,7 @@ pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
         Condition::Up { since: None } => armed_since().unwrap_or(Condition::Up { since: None }),
         Condition::Unknown => armed_since()
             .or_else(ended_since)
+            .or_else(|| given_up_since(report, &deliverer.looks.signs))
             .or_else(|| missed::next_run(&report.stop, deliverer))
             .unwrap_or_default(),
         waiting @ Condition::Waiting { .. } => armed_since().unwrap_or(waiting),
@@ -190,12 +200,24 @@ fn planned_end_since(report: &Report, signs: &Signs) -> Option<Condition> {
         let end = signs.end(sort, report.user, service)?;
         (end.at > stop.stopped_at).then_some(end.at)
     };
-    let (well, stopped) = (since(Planned::Well), since(Planned::Stopped));
+    let (well, stopped) = (since(EndSort::Well), since(EndSort::Stopped));
     if well >= stopped {
         return well.map(|_| Condition::ran_well());
     }
     stopped.map(|at| Condition::Stopped {
         because: format!("as planned, at {}", moment(at)),
+    })
+}
+
+/// Returns that the supervisor has given up since the end, if it has said so.
+fn given_up_since(report: &Report, signs: &Signs) -> Option<Condition> {
+    let stop = &report.stop;
+    let service = (stop.job.as_str(), stop.instance.as_deref());
+    let end = signs.end(EndSort::GivenUp, report.user, service)?;
+    // It gives up after this very end, at the earliest.
+    (end.at >= stop.stopped_at).then_some(Condition::GivenUp {
+        by: end.supervisor,
+        because: end.because.unwrap_or_default(),
     })
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catch::marker::PlannedEnd;
+use crate::catch::marker::LastEnd;
 use crate::clock::Now;
 use crate::report::{ReportId, Supervisor, Timestamp};
 
@@ -51,7 +51,7 @@ impl Moment {
         }
     }
 
-    fn is_before(&self, end: &PlannedEnd) -> bool {
+    fn is_before(&self, end: &LastEnd) -> bool {
         if self.boot_id == end.boot_id && !end.boot_id.is_empty() {
             self.at_ms < end.at_ms
         } else {
@@ -78,7 +78,7 @@ impl Expected {
     }
 
     /// Returns a service that has ended well.
-    pub fn of(end: &PlannedEnd) -> Self {
+    pub fn of(end: &LastEnd) -> Self {
         Self {
             job: end.job.clone(),
             instance: end.instance.clone(),
@@ -94,7 +94,7 @@ impl Expected {
     }
 
     /// Takes in that it has ended well, if that is news.
-    pub fn ended_well(&mut self, end: &PlannedEnd) {
+    pub fn ended_well(&mut self, end: &LastEnd) {
         if self.since.is_before(end) {
             *self = Self::of(end);
         }
@@ -137,7 +137,7 @@ mod tests {
     use std::time::Duration;
 
     use super::Expected;
-    use crate::catch::marker::PlannedEnd;
+    use crate::catch::marker::LastEnd;
     use crate::clock::Now;
     use crate::report::{Supervisor, Timestamp};
 
@@ -156,8 +156,8 @@ mod tests {
         Expected::new("backup", Supervisor::UNKNOWN, now, "boot")
     }
 
-    fn good_end(now: Now, boot: &str) -> PlannedEnd {
-        PlannedEnd::new(("backup", None), Supervisor::UNKNOWN, boot.to_owned(), now)
+    fn good_end(now: Now, boot: &str) -> LastEnd {
+        LastEnd::new(("backup", None), Supervisor::UNKNOWN, boot.to_owned(), now)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::catch::marker::Planned;
+use crate::catch::marker::EndSort;
 use crate::deliver::conversation::{Conversation, bare};
 use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::flood::{Crash, Message, Service, Sign, Thread};
@@ -321,8 +321,8 @@ impl Talk<'_, '_> {
             let up = (!is_expected).then(armed).flatten();
             let end = |sort| Some(signs.end(sort, user, (&service.job, instance))?.at);
             let ended = || {
-                let well = end(Planned::Well).max(self.pass.ended_well(service));
-                let stopped = end(Planned::Stopped).filter(|at| !is_expected && Some(*at) > well);
+                let well = end(EndSort::Well).max(self.pass.ended_well(service));
+                let stopped = end(EndSort::Stopped).filter(|at| !is_expected && Some(*at) > well);
                 (stopped.map(Sign::Stopped)).or(well.map(Sign::EndedWell))
             };
             up.map(|armed| Sign::Up(armed.uptime(now))).or_else(ended)

@@ -1,7 +1,7 @@
 //! Tells people of runs that are missing: a job says in its file how often it is expected to run
 //! (`expect`), and none of its runs has ended well for so long.
 //!
-//! The hooks leave a file for each good end ([`PlannedEnd`]). The spool keeps what is known of each
+//! The hooks leave a file for each good end ([`LastEnd`]). The spool keeps what is known of each
 //! service, so that it survives a reboot. A missing run is told as a crash is, with its own
 //! verdict; while it is missing it counts as an outage, and the next good end is the recovery.
 
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use rustix::process::geteuid;
 
 use crate::accounts;
-use crate::catch::marker::{Planned, PlannedEnd};
+use crate::catch::marker::{EndSort, LastEnd};
 use crate::cause::fingerprint::fingerprint;
 use crate::config::{self, Loaded};
 use crate::deliver::deliverer::Deliverer;
@@ -228,7 +228,7 @@ fn uid(loaded: &Loaded, deliverer: &Deliverer) -> Option<u32> {
 }
 
 /// Returns the job's good ends that our hooks have left, and those of its user's.
-fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<PlannedEnd> {
+fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<LastEnd> {
     let users = [None].into_iter().chain(uid.map(Some));
     users
         .flat_map(|user| deliverer.looks.signs.good_ends(user, job))
@@ -239,7 +239,7 @@ fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<PlannedE
 fn has_begun(deliverer: &Deliverer, service: &Expected) -> bool {
     let (uid, since) = (uid_of(&service.job, deliverer), service.since());
     let its = (service.job.as_str(), service.instance.as_deref());
-    let stop = deliverer.looks.signs.end(Planned::Stopped, uid, its);
+    let stop = deliverer.looks.signs.end(EndSort::Stopped, uid, its);
     if deliverer.looks.signs.armed(uid, its.0, its.1).is_some()
         || stop.is_some_and(|it| it.at > since)
     {

@@ -126,7 +126,7 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
                 NextStep::Forget => is_kept = false,
                 NextStep::Wait => {}
                 NextStep::Tell => {
-                    made += tell(deliverer, &outage)?;
+                    made += tell(deliverer, &outage, condition)?;
                     outage.tell(remind(&outage), now.wall);
                     *lately += 1;
                 }
@@ -215,8 +215,9 @@ fn job(outage: &Outage) -> (Option<u32>, String) {
     (outage.about.user, outage.about.stop.job.clone())
 }
 
-/// Makes the next message about an outage, unless a deliverer that was killed had made it.
-fn tell(deliverer: &Deliverer, outage: &Outage) -> Result<usize> {
+/// Makes the next message about an outage, unless a deliverer that was killed had made it. `now` is
+/// the condition that made it due.
+fn tell(deliverer: &Deliverer, outage: &Outage, now: Condition) -> Result<usize> {
     let id = outage.next_id();
     let spool = deliverer.spool();
     if spool.find(&id).is_some() || spool.was_put_aside(&id) {
@@ -231,6 +232,7 @@ fn tell(deliverer: &Deliverer, outage: &Outage) -> Result<usize> {
             made_at: deliverer.now().wall,
         },
         to: Audience::Job,
+        now: Some(now),
         ..outage.about.clone()
     };
     // A run may have begun since, and failed.

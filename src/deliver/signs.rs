@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-use crate::catch::marker::{self, Marker, MarkerFile, Planned, PlannedEnd, Taken};
+use crate::catch::marker::{self, EndSort, LastEnd, Marker, MarkerFile, Taken};
 use crate::clock::Now;
 use crate::deliver::steward::process::Steward;
 use crate::host::Host;
@@ -71,17 +71,21 @@ struct Services {
     /// The services that run, by the names of their markers.
     armed: BTreeMap<String, ArmedAt>,
     /// The last good ends.
-    good_ends: Vec<PlannedEnd>,
+    good_ends: Vec<LastEnd>,
     /// The last stops.
     #[serde(default)]
-    stops: Vec<PlannedEnd>,
+    stops: Vec<LastEnd>,
+    /// The last ends after which a supervisor has given up.
+    #[serde(default)]
+    given_up: Vec<LastEnd>,
 }
 
 impl Services {
-    fn ends(&self, sort: Planned) -> &[PlannedEnd] {
+    fn ends(&self, sort: EndSort) -> &[LastEnd] {
         match sort {
-            Planned::Well => &self.good_ends,
-            Planned::Stopped => &self.stops,
+            EndSort::Well => &self.good_ends,
+            EndSort::Stopped => &self.stops,
+            EndSort::GivenUp => &self.given_up,
         }
     }
 }
@@ -117,14 +121,14 @@ impl<'a> Signs<'a> {
         }
     }
 
-    /// Returns the service's last planned end of this sort in this boot.
+    /// Returns the service's last end of this sort in this boot.
     pub fn end(
         &self,
-        sort: Planned,
+        sort: EndSort,
         user: Option<u32>,
         (job, instance): (&str, Option<&str>),
-    ) -> Option<PlannedEnd> {
-        let is_it = |end: &PlannedEnd| end.job == job && end.instance.as_deref() == instance;
+    ) -> Option<LastEnd> {
+        let is_it = |end: &LastEnd| end.job == job && end.instance.as_deref() == instance;
         let end = match user {
             None => {
                 let file = self.marker(None, job, instance);
@@ -138,11 +142,11 @@ impl<'a> Signs<'a> {
     }
 
     /// Returns the last good ends of all services of a job whose hooks run as this user.
-    pub fn good_ends(&self, user: Option<u32>, job: &str) -> Vec<PlannedEnd> {
+    pub fn good_ends(&self, user: Option<u32>, job: &str) -> Vec<LastEnd> {
         let mut ends = match user {
             None => {
                 let markers = self.places.markers();
-                marker::planned_ends(&markers, Planned::Well, geteuid().as_raw())
+                marker::last_ends(&markers, EndSort::Well, geteuid().as_raw())
             }
             Some(uid) => (self.of_user(uid, |left| left.good_ends.clone())).unwrap_or_default(),
         };
@@ -239,7 +243,7 @@ fn hear(places: &Places, uid: u32) -> Result<Services> {
 pub fn tell(markers: &Path, host: &Host, to: &mut impl Write) -> io::Result<()> {
     let (boot_id, uid) = (host.boot_id(), geteuid().as_raw());
     let ends = |sort| {
-        let mut ends = marker::planned_ends(markers, sort, uid);
+        let mut ends = marker::last_ends(markers, sort, uid);
         ends.truncate(MOST);
         ends
     };
@@ -249,8 +253,9 @@ pub fn tell(markers: &Path, host: &Host, to: &mut impl Write) -> io::Result<()> 
         .collect();
     let services = Services {
         armed,
-        good_ends: ends(Planned::Well),
-        stops: ends(Planned::Stopped),
+        good_ends: ends(EndSort::Well),
+        stops: ends(EndSort::Stopped),
+        given_up: ends(EndSort::GivenUp),
     };
     serde_json::to_writer(&mut *to, &services)?;
     to.flush()

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use rustix::process::geteuid;
 
-use crate::catch::marker::{self, Planned};
+use crate::catch::marker::{self, EndSort};
 use crate::config;
 use crate::operate::{runs, typed};
 use crate::places::Places;
@@ -89,11 +89,11 @@ pub fn trace(job: &str, places: &Places) -> Option<Trace> {
         by_name(stop.supervisor.name(), stop.directory)
     };
     let ended = |sort| {
-        let mut ends = marker::planned_ends(&markers, sort, uid).into_iter();
+        let mut ends = marker::last_ends(&markers, sort, uid).into_iter();
         let end = ends.find(|end| end.job == job)?;
         by_name(end.supervisor.name(), end.directory)
     };
-    let ended = || ended(Planned::Well).or_else(|| ended(Planned::Stopped));
+    let ended = || ended(EndSort::Well).or_else(|| ended(EndSort::Stopped));
     lives().or_else(died).or_else(ended)
 }
 

@@ -81,9 +81,11 @@ pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Pla
     };
     // A deliverer may have moved it since.
     let place = spool.find(id).unwrap_or(place);
-    let report = spool
+    let mut report = spool
         .read(place, id)
         .with_context(|| format!("cannot read the report {id}"))?;
+    // It is about the moment at which the message was sent.
+    report.now = None;
     Ok((report, place))
 }
 

@@ -85,4 +85,9 @@ pub enum ServiceChange {
     /// The supervisor has been asked to stop the service.
     Stopping,
     Ended(Box<Account>),
+    /// The supervisor starts the service no more, after an end that it has told of.
+    GivenUp {
+        /// Its reason, in a few words.
+        because: String,
+    },
 }

@@ -200,12 +200,12 @@ fn a_shutdown_is_planned_and_so_it_is_when_supervisord_comes_back() {
 }
 
 #[test]
-fn a_program_that_does_not_come_up_is_reported_each_time_and_once_more_when_it_is_given_up() {
+fn a_program_that_does_not_come_up_is_reported_each_time() {
     let machine = ways::machine();
     let more = "[program:missing]\ncommand=/nonexistent/server\nstartretries=1\n\
                 [program:quick]\ncommand=sh -c 'exit 3'\nstartretries=1\n";
     let _supervisord = Supervisord::start(&machine, &[], more);
-    wait_for("all reports", || machine.reports().len() >= 6);
+    wait_for("all reports", || machine.reports().len() >= 4);
     machine.settle_hooks();
     let said = |job: &str| -> Vec<_> {
         let reports = machine
@@ -222,16 +222,47 @@ fn a_program_that_does_not_come_up_is_reported_each_time_and_once_more_when_it_i
     let aborted = |line: String| (line, Verdict::AbortedStart, Exit::Unknown);
     let missing = "can't find command '/nonexistent/server'";
     let tried = aborted(format!("main: {missing}"));
-    let given_up = |why: &str| aborted(format!("supervisord has given up starting it: {why}"));
-    assert_eq!(said("missing"), [tried.clone(), tried, given_up(missing)]);
-    let mut quick = said("quick");
-    assert_eq!(quick.pop(), Some(given_up("exit status 3")));
+    assert_eq!(said("missing"), [tried.clone(), tried]);
+    let quick = said("quick");
     for (line, verdict, exit) in &quick {
         assert_eq!((*verdict, exit), (Verdict::Crashed, &Exit::Code(3)));
         assert!(line.starts_with("exit code 3"), "{line}");
     }
     // On a very busy machine a start may count as successful, and then there is one more report.
     assert!(quick.len() >= 2, "{quick:#?}");
+}
+
+#[test]
+fn that_supervisord_gives_up_is_told_once_though_supervisorctl_cannot_be_asked() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    let mut listener = Listener::new(&machine);
+    let state = |state: &str, from: &str| {
+        (
+            format!("PROCESS_STATE_{state}"),
+            format!("processname:web groupname:web from_state:{from} tries:1"),
+        )
+    };
+    for (event, payload) in [
+        state("STARTING", "STOPPED"),
+        state("BACKOFF", "STARTING"),
+        state("FATAL", "BACKOFF"),
+    ] {
+        listener.send(&event, &payload);
+    }
+    listener.close();
+    machine.settle_hooks();
+    let given_up =
+        "down: supervisord has given up (FATAL: it could not be started, or ended at once)";
+    const ROW: Row = row(
+        "FATAL",
+        "web",
+        &[("could not start", "down: supervisord has given up")],
+    );
+    machine.wait_for_messages("web", 1, None);
+    let told = machine.messages();
+    assert!(told[0].contains(given_up), "{}", told[0]);
+    now::check("supervisord's listener", &[ROW], || machine.messages());
 }
 
 #[test]
@@ -441,9 +472,8 @@ const TABLE: [Row; 6] = [
         "given up (FATAL)",
         "given-up",
         &[
-            ("crashed", ""),
             (
-                "could not start, and is down: ",
+                "crashed, and is down: exit code 3",
                 "down: supervisord has given up (FATAL: Exited too quickly",
             ),
             (
@@ -511,10 +541,10 @@ fn each_message_says_how_things_stand_with_the_program_now() {
     for job in ["back", "once"] {
         machine.wait_for_messages(job, 1, None);
     }
-    machine.wait_for_messages("given-up", 2, None);
+    machine.wait_for_messages("given-up", 1, None);
     machine.wait_for_messages("back", 2, Some("11m"));
     // The look before this one may have noted that they are down, and reminders come an hour after.
-    machine.wait_for_messages("given-up", 3, Some("72m"));
+    machine.wait_for_messages("given-up", 2, Some("72m"));
     machine.wait_for_messages("once", 2, Some("72m"));
     machine.settle_hooks();
     now::check("supervisord", &TABLE, || machine.messages());

@@ -1,9 +1,11 @@
-//! The last planned ends of a service: its last good end, where a run ended by itself as the job
-//! wants its runs to end, and its last stop, which somebody had asked for.
+//! The last ends of a service that say how it is with it while it does not run: its last good end,
+//! where a run ended by itself as the job wants its runs to end; its last stop, which somebody had
+//! asked for; and the last end after which its supervisor has given up.
 //!
 //! A good end tells that a job that runs by the clock is well again, and that it has run in time.
 //! Where a hook cannot keep it, people are told of a run that is missing too soon, never too late.
-//! A stop tells that a service which does not run is meant not to.
+//! A stop tells that a service which does not run is meant not to. That a supervisor has given up is
+//! kept where it says so of itself: asked later, it may not answer.
 
 use std::path::Path;
 
@@ -14,28 +16,31 @@ use super::{MOST_NAMES, MarkerFile};
 use crate::clock::Now;
 use crate::report::{Supervisor, Timestamp};
 
-/// The sort of a planned end.
+/// The sort of a last end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Planned {
+pub enum EndSort {
     /// It ended by itself.
     Well,
     /// Somebody had asked for it.
     Stopped,
+    /// The supervisor has given up starting it again.
+    GivenUp,
 }
 
-impl Planned {
+impl EndSort {
     /// Returns the end of the file's name.
     fn suffix(self) -> &'static str {
         match self {
             Self::Well => "~well",
             Self::Stopped => "~stopped",
+            Self::GivenUp => "~given-up",
         }
     }
 }
 
-/// A planned end, and the service whose it was.
+/// A last end, and the service whose it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedEnd {
+pub struct LastEnd {
     pub job: String,
     pub instance: Option<String>,
     pub supervisor: Supervisor,
@@ -46,9 +51,12 @@ pub struct PlannedEnd {
     /// The directory in which the supervisor keeps the service, if each has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
+    /// The supervisor's reason to give up, in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
 }
 
-impl PlannedEnd {
+impl LastEnd {
     pub fn new(
         (job, instance): (&str, Option<&str>),
         supervisor: Supervisor,
@@ -63,19 +71,20 @@ impl PlannedEnd {
             at: now.wall,
             at_ms: millis(now.monotonic),
             directory: None,
+            because: None,
         }
     }
 }
 
 impl MarkerFile {
-    /// Writes when a planned end of this sort was.
-    pub fn keep_end(&self, sort: Planned, end: &PlannedEnd) -> std::io::Result<()> {
+    /// Writes when the last end of this sort was.
+    pub fn keep_end(&self, sort: EndSort, end: &LastEnd) -> std::io::Result<()> {
         self.create_dir()?;
         self.write(&format!("{}{}", self.name, sort.suffix()), end)
     }
 
     /// Returns the last end of this sort, if a hook of user `uid` has kept one that can be read.
-    pub fn end_by(&self, sort: Planned, uid: u32) -> Option<PlannedEnd> {
+    pub fn end_by(&self, sort: EndSort, uid: u32) -> Option<LastEnd> {
         let name = format!("{}{}", self.name, sort.suffix());
         self.read_of(&name, uid).ok().flatten()
     }
@@ -83,7 +92,7 @@ impl MarkerFile {
 
 /// Returns the last ends of this sort of all services whose hooks of user `uid` have a marker in
 /// `dir`.
-pub fn planned_ends(dir: &Path, sort: Planned, uid: u32) -> Vec<PlannedEnd> {
+pub fn last_ends(dir: &Path, sort: EndSort, uid: u32) -> Vec<LastEnd> {
     let entries = dir.read_dir().into_iter().flatten().flatten();
     let names = entries
         .take(MOST_NAMES)

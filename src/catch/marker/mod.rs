@@ -14,6 +14,7 @@
 //! | last life | `NAME~invocation` | post-stop: systemd's id of the last life that it saw end |
 //! | last good end | `NAME~well` | post-stop: when a run last ended well by itself |
 //! | last stop | `NAME~stopped` | post-stop: when it last ended because somebody had asked for that |
+//! | given up | `NAME~given-up` | `listen`: when the supervisor last said that it has given up |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out, because Upstart's `restart` runs pre-stop and keeps the same process going. A
@@ -22,8 +23,8 @@
 //! the post-stop of the last life never ran.
 
 mod content;
+mod ends;
 mod old_account;
-mod planned;
 mod taken;
 
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ use std::time::Duration;
 
 pub use content::Marker;
 use content::{millis, read_json};
-pub use planned::{Planned, PlannedEnd, planned_ends};
+pub use ends::{EndSort, LastEnd, last_ends};
 pub use taken::{Circumstances, Claim, Taken};
 
 use rustix::io::Errno;

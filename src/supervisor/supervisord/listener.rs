@@ -139,6 +139,12 @@ impl ProcessEvents {
         let change = match event.state {
             ProcessState::Starting => ServiceChange::Starting,
             ProcessState::Stopping => ServiceChange::Stopping,
+            // Nothing has ended since the start that failed.
+            ProcessState::Fatal if let Some(why) = self.last_failures.remove(&process(event)) => {
+                ServiceChange::GivenUp {
+                    because: format!("FATAL: {why}"),
+                }
+            }
             _ => self.ended(event)?,
         };
         let (job, instance) = event.service();
@@ -152,10 +158,9 @@ impl ProcessEvents {
 
     fn ended(&mut self, event: &Event) -> Option<ServiceChange> {
         let line = self.log.line_of(event);
-        let process = (event.group.clone(), event.process.clone());
-        let last_failure = self.last_failures.get(&process).map(String::as_str);
+        let process = process(event);
         let log = self.flags.supervisord_log.to_string_lossy();
-        let mut account = event.account(line.as_ref(), &log, last_failure)?;
+        let mut account = event.account(line.as_ref(), &log)?;
         account.logs = logs_of(
             &event.group,
             &event.process,
@@ -171,6 +176,11 @@ impl ProcessEvents {
         }
         Some(ServiceChange::Ended(Box::new(account)))
     }
+}
+
+/// Returns the process's group and name.
+fn process(event: &Event) -> (String, String) {
+    (event.group.clone(), event.process.clone())
 }
 
 fn answer(out: &mut dyn Write, words: &str) -> Result<()> {

@@ -105,14 +105,8 @@ impl Event {
         )
     }
 
-    /// Reads an end from this event and its line in the log. `last_failure` is why the last start
-    /// failed.
-    pub fn account(
-        &self,
-        line: Option<&Line>,
-        log: &str,
-        last_failure: Option<&str>,
-    ) -> Option<Account> {
+    /// Reads an end from this event and its line in the log.
+    pub fn account(&self, line: Option<&Line>, log: &str) -> Option<Account> {
         let event = || Evidence {
             source: "supervisord's event".into(),
             line: None,
@@ -144,8 +138,8 @@ impl Event {
                 (Ending::NeverRan(FailedStart { why, evidence }), false)
             }
             (ProcessState::Fatal, _) => {
-                let why = last_failure.unwrap_or("why, supervisord's log does not show");
-                let why = format!("supervisord has given up starting it: {why}");
+                // The listener has not heard of the starts that failed.
+                let why = "supervisord has given up starting it: why, its log does not show".into();
                 let evidence = event();
                 (Ending::NeverRan(FailedStart { why, evidence }), false)
             }
@@ -452,7 +446,7 @@ mod tests {
         assert_eq!(lines.take(&backoff).unwrap().why(), "exit status 1");
         let line = lines.take(&backoff).unwrap();
         assert_eq!(line.why(), "can't find command '/srv/web'");
-        let account = backoff.account(Some(&line), "log", None).unwrap();
+        let account = backoff.account(Some(&line), "log").unwrap();
         assert_eq!(
             account.ending.failed_start().unwrap().why,
             "main: can't find command '/srv/web'"
@@ -480,14 +474,14 @@ mod tests {
 
     #[test]
     fn an_end_that_nobody_tells_of_is_unknown_and_a_stop_is_planned() {
-        let account = exited("web", 42).account(None, "log", None).unwrap();
+        let account = exited("web", 42).account(None, "log").unwrap();
         let main = account.ending.main().unwrap();
         assert_eq!((&main.exit, main.pid), (&Exit::Unknown, Some(42)));
         let stopped = event(
             "PROCESS_STATE_STOPPED",
             "processname:web groupname:web from_state:STOPPING pid:42",
         );
-        let account = stopped.account(None, "log", None).unwrap();
+        let account = stopped.account(None, "log").unwrap();
         assert!(account.announced.is_some());
         assert_eq!(account.ending, Ending::Silent);
     }
