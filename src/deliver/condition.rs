@@ -51,7 +51,11 @@ pub fn of(
     }
     Some(match report.kind {
         Kind::Notice => return None,
-        Kind::Recovered { instances: 2.., .. } => Condition::Up { since: None },
+        Kind::Recovered {
+            instances: 2..,
+            all,
+            ..
+        } => of_recovered(report, services, all.first, deliverer),
         Kind::Summary { all, .. } if services.len() > 1 => {
             of_several(report, services, all.first, deliverer)
         }
@@ -76,13 +80,43 @@ fn of_several(
     since: Timestamp,
     deliverer: &Deliverer,
 ) -> Condition {
+    let ask = |about: &Report| of_service(about, deliverer);
+    of_each(report, services, MOST, since, ask)
+}
+
+/// Returns how things stand with each of several services that are well again. There may be many,
+/// and their hooks have left signs of it: no supervisor is asked.
+fn of_recovered(
+    report: &Report,
+    services: &BTreeSet<&Service>,
+    since: Timestamp,
+    deliverer: &Deliverer,
+) -> Condition {
+    let signs = &deliverer.looks.signs;
+    let see = |about: &Report| {
+        let armed = armed_since(about, signs);
+        armed
+            .or_else(|| planned_end_since(about, signs))
+            .unwrap_or_default()
+    };
+    of_each(report, services, usize::MAX, since, see)
+}
+
+/// Returns how things stand with each of several services, the first `most` of which are looked at.
+fn of_each(
+    report: &Report,
+    services: &BTreeSet<&Service>,
+    most: usize,
+    since: Timestamp,
+    see: impl Fn(&Report) -> Condition,
+) -> Condition {
     let (mut up, mut others) = (0, Vec::new());
-    for service in services.iter().take(MOST) {
-        let mut about = bare(report.clone());
+    let mut about = bare(report.clone());
+    about.stop.stopped_at = since;
+    for service in services.iter().take(most) {
         about.stop.job.clone_from(&service.job);
         about.stop.instance.clone_from(&service.instance);
-        about.stop.stopped_at = since;
-        match of_service(&about, deliverer) {
+        match see(&about) {
             Condition::Up { .. } => up += 1,
             Condition::Unknown => {}
             now => others.push(OtherService {

@@ -12,16 +12,19 @@ use crate::spool::Spool;
 pub fn make(spool: &Spool, kept: &Conversation, message: &Message) -> Report {
     let told = ToldGroups::of(kept, message);
     let is_summary = matches!(message.kind, Kind::Summary { .. });
-    let latest = told.main().and_then(|group| {
+    let read = |group: &Group| {
         let latest = group.latest.as_ref()?;
         spool.read(spool.find(latest)?, latest).ok()
-    });
-    let (mut sections, mut past) = (Vec::new(), None);
+    };
+    // It knows of the most deaths.
+    let newest = told.newest().filter(|_| is_summary);
+    let past = newest.and_then(read).and_then(|report| report.past);
+    let mut sections = Vec::new();
     let mut report = kept.about.clone();
     report.stop.uptime_s = None;
-    if let Some(latest) = latest {
+    if let Some(latest) = told.main().and_then(read) {
         if is_summary {
-            (sections, past) = (latest.sections.clone(), latest.past.clone());
+            sections.clone_from(&latest.sections);
         }
         report = bare(latest);
     }
@@ -79,6 +82,12 @@ impl<'a> ToldGroups<'a> {
     /// Returns the first of them.
     fn main(&self) -> Option<&'a Group> {
         self.0.first().map(|(_, _, group)| *group)
+    }
+
+    /// Returns the one with the latest crash.
+    fn newest(&self) -> Option<&'a Group> {
+        let groups = self.0.iter().map(|(_, _, group)| *group);
+        groups.max_by_key(|group| group.row.map(|row| row.last))
     }
 
     fn services(&self) -> BTreeSet<&'a Service> {

@@ -245,12 +245,15 @@ fn has_begun(deliverer: &Deliverer, service: &Expected) -> bool {
     {
         return true;
     }
-    let died = deliverer.spool().chronicle(&Chronicled {
-        user: uid,
-        job: service.job.clone(),
-    });
-    let died = died.ok().and_then(|chronicle| chronicle.last());
-    died > Some(since) || last_failure(deliverer, service).is_some()
+    // It does not tell instances apart.
+    let died = || {
+        let of = Chronicled {
+            user: uid,
+            job: service.job.clone(),
+        };
+        deliverer.spool().chronicle(&of).ok()?.last()
+    };
+    service.instance.is_none() && died() > Some(since) || last_failure(deliverer, service).is_some()
 }
 
 /// Returns the latest report of a run of the service that has died since its last good end, if it

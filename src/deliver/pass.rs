@@ -37,6 +37,8 @@ pub struct Item {
     pub is_notice: bool,
     /// Name of the file about the service's outage, if a crash of it begins one.
     pub outage: Option<String>,
+    /// The same if it says only that the service is down.
+    pub down: Option<String>,
     to: Audience,
 }
 
@@ -48,6 +50,7 @@ impl Item {
             death: (grouped && report.past.is_none() && report.verdict != Verdict::Missed)
                 .then(|| (chronicled(&report), death(&report))),
             outage: (grouped && report.claimed().is_none()).then(|| outage(&report)),
+            down: matches!(report.kind, Kind::Down { .. }).then(|| outage(&report)),
             service: report.stop.service(),
             user: report.user,
             crash: grouped.then(|| crash(&report)),

@@ -164,6 +164,14 @@ fn send_queue(
         if !ledger.is_ok_and(|ledger| ledger.is_due(deliverer.now().wall)) {
             continue;
         }
+        if let Some(outage) = &item.down
+            && let Some(first) = untaken(deliverer, pass, (outage, &item.id), key)
+        {
+            deliverer
+                .keep(|spool| spool.note_summarised(key, [(&item.id, first)].into_iter()))
+                .with_context(|| format!("cannot keep that {first} says what {} does", item.id))?;
+            continue;
+        }
         let Some(mut report) = pass::read(deliverer, &item.id) else {
             continue;
         };
@@ -215,4 +223,25 @@ fn send_queue(
         }
     }
     Ok(tries)
+}
+
+/// Returns another message about this outage that the sink was offered and has not taken. Once it
+/// does, that one says how things stand, and another before it would be an end without a beginning.
+fn untaken<'p>(
+    deliverer: &Deliverer,
+    pass: &'p Pass,
+    (outage, besides): (&str, &ReportId),
+    key: &SinkKey,
+) -> Option<&'p ReportId> {
+    let spool = deliverer.spool();
+    let is_about_it = |it: &&Item| {
+        let mut names = [&it.outage, &it.down].into_iter().flatten();
+        it.id != *besides && names.any(|name| name == outage)
+    };
+    let waits = |it: &&Item| {
+        let ledger = spool.ledger(&it.id, key);
+        ledger.is_ok_and(|ledger| ledger.outcome.is_none() && ledger.attempts > 0)
+    };
+    let mut items = pass.items().filter(is_about_it).filter(waits);
+    items.next().map(|item| &item.id)
 }

@@ -62,6 +62,12 @@ fn just_up(since: Timestamp, for_s: f64, last_s: f64, at: Timestamp) -> String {
 
 /// Returns how it is with several services: how many run, and what is known of the others.
 fn several(of: usize, up: usize, others: &[OtherService], at: Timestamp) -> String {
+    if let Some(first) = others.first()
+        && others.len() == of
+        && others.iter().all(|it| it.now == first.now)
+    {
+        return format!("all {of} {}", words(&first.now, at));
+    }
     let mut parts = vec![if up == of {
         format!("all {of} up again")
     } else {

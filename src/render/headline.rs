@@ -246,7 +246,8 @@ impl Wording {
         let mut because = how_often(new, all, instances, since);
         let why = self.told_why();
         let quiet = rough_length(made_at.since(new.last));
-        if let Some(quiet) = quiet.filter(|_| !goes_on) {
+        // A run that is missing is missing still.
+        if let Some(quiet) = quiet.filter(|_| !goes_on && self.missed.is_none()) {
             let _ = write!(because, "; none in the {quiet} since");
         }
         let cause = match &self.missed {
@@ -266,9 +267,15 @@ impl Wording {
     }
 
     fn recovered(self, up: Duration, new: Option<Series>, all: Series) -> Headline {
-        let what = format!("{} is up again", self.service);
+        // It may have gone down while this message was on its way.
+        let (is, has) = if self.is_down {
+            ("was", "had")
+        } else {
+            ("is", "has")
+        };
+        let what = format!("{} {is} up again", self.service);
         let up = rough_length(up).unwrap_or_default();
-        let because = format!("it has been running for {up}{}", since_then(new));
+        let because = format!("it {has} been running for {up}{}", since_then(new));
         let (after, why) = (self.after(), self.told_why());
         let title = format!(
             "{what}: running for {up}, after {after}{}{}",
@@ -312,11 +319,13 @@ impl Wording {
         let what = format!("{} {did}", self.service);
         let (beside, brackets) = (&self.beside, in_brackets(all));
         let why = self.told_why();
+        // Nothing died where a run was missing.
+        let deaths = since_then(new.filter(|_| self.missed.is_none()));
         Headline {
             title: format!("{what}, after {}{beside}{brackets}", self.after()),
             status,
             what,
-            because: format!("{because}{}", since_then(new)),
+            because: format!("{because}{deaths}"),
             why,
             when: from_to(all).unwrap_or(self.when),
             colour: GREEN,

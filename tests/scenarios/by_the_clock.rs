@@ -65,6 +65,27 @@ fn the_next_success_of_a_command_is_its_recovery() {
 }
 
 #[test]
+fn of_several_instances_that_ended_well_none_is_said_to_be_up() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    for code in [1, 0] {
+        for instance in ["a", "b"] {
+            run_as(&machine, Some(instance), code);
+        }
+    }
+    deliver(&machine, 11);
+    let told = machine.messages();
+    let last = told.last().unwrap();
+    assert!(
+        last.starts_with("backup ended well, after exit code 1"),
+        "{last}"
+    );
+    let now = last.lines().find_map(|line| line.strip_prefix("Now "));
+    let well = "all 2 not running: its last run ended well";
+    assert_eq!(now.map(str::trim), Some(well), "{last}");
+}
+
+#[test]
 fn a_success_before_the_failure_is_no_recovery() {
     let machine = machine(&["one"]);
     run(&machine, 0);

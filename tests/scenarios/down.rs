@@ -186,6 +186,30 @@ fn a_service_that_stays_down_is_told_again_after_an_hour_and_then_each_day() {
 }
 
 #[test]
+fn a_sink_that_was_away_hears_of_the_crash_and_gets_nothing_else_before_that() {
+    let machine = Machine::new();
+    let away = machine.0.path("away");
+    let script = format!("[ ! -e {} ] || exit 1; head", away.display());
+    machine.replace_in_config("head", &script);
+    fs::write(&away, "").unwrap();
+    machine.init_says("stop/waiting");
+    machine.crash();
+    let took = [(0, 0), (6, 0), (61, 0), (67, 0), (70, 0)];
+    for (minutes, count) in took {
+        assert_eq!(machine.look(minutes).len(), count, "after {minutes} min");
+    }
+    fs::remove_file(&away).unwrap();
+    let down = format!("web crashed, and is down: {CRASHED}");
+    let heard = machine.look(200);
+    assert_eq!(heard, [down]);
+    let later = machine.look(70 + 24 * 60);
+    assert!(
+        later[0].starts_with("web has been down for 25 h"),
+        "{later:#?}"
+    );
+}
+
+#[test]
 fn a_service_that_is_up_again_is_not_told_to_be_down() {
     let machine = Machine::new();
     machine.init_says("stop/waiting");

@@ -254,15 +254,15 @@ fn that_supervisord_gives_up_is_told_once_though_supervisorctl_cannot_be_asked()
     machine.settle_hooks();
     let given_up =
         "down: supervisord has given up (FATAL: it could not be started, or ended at once)";
-    const ROW: Row = row(
+    machine.wait_for_messages("web", 1, None);
+    let told = machine.messages();
+    assert!(told[0].contains(given_up), "{}", told[0]);
+    let row = row(
         "FATAL",
         "web",
         &[("could not start", "down: supervisord has given up")],
     );
-    machine.wait_for_messages("web", 1, None);
-    let told = machine.messages();
-    assert!(told[0].contains(given_up), "{}", told[0]);
-    now::check("supervisord's listener", &[ROW], || machine.messages());
+    now::check("supervisord's listener", &[row], || machine.messages());
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //!
 //! A good end tells that a job that runs by the clock is well again, and that it has run in time.
 //! Where a hook cannot keep it, people are told of a run that is missing too soon, never too late.
-//! A stop tells that a service which does not run is meant not to. That a supervisor has given up is
-//! kept where it says so of itself: asked later, it may not answer.
+//! A stop tells that a service which does not run is meant not to. That a supervisor has given up
+//! is kept where it says so of itself: asked later, it may not answer.
 
 use std::path::Path;
 

@@ -258,7 +258,14 @@ impl Thread {
         let was_missing =
             |group: &Group| group.is_missed() && group.well(signs, false, now).is_some();
         let at_once = self.groups.values().any(was_missing);
-        let uptime = |group: &Group| group.well(signs, at_once, now);
+        // That a run which had failed ended well would read as the end of another that is missing.
+        let is_missing = |group: &&Group| group.is_missed() && !was_missing(group);
+        let missing = services(self.groups.values().filter(is_missing));
+        let missing: BTreeSet<Service> = missing.into_iter().cloned().collect();
+        let uptime = |group: &Group| {
+            let well = group.well(signs, at_once, now)?;
+            missing.is_disjoint(&group.services).then_some(well)
+        };
         let is_restless = |group: &&Group| {
             uptime(group).is_none() && (group.waiting.is_some() || !group.is_quiet(now))
         };
@@ -342,9 +349,13 @@ impl Thread {
 
     /// Returns the services that a message on its way tells of.
     pub fn told_in(&self, id: &ReportId) -> BTreeSet<&Service> {
-        let message = self.open.iter().find(|message| message.id == *id);
-        let names = message.into_iter().flat_map(|message| message.new.keys());
-        services(names.filter_map(|name| self.groups.get(name)))
+        let Some(message) = self.open.iter().find(|message| message.id == *id) else {
+            return BTreeSet::new();
+        };
+        if !message.ended.is_empty() {
+            return services(message.ended.values());
+        }
+        services(message.new.keys().filter_map(|name| self.groups.get(name)))
     }
 
     /// Returns true if there is nothing to remember.

@@ -546,6 +546,25 @@ fn a_run_that_ends_well_after_the_last_crash_is_the_recovery_ten_minutes_after_t
 }
 
 #[test]
+fn while_a_run_is_missing_no_earlier_failure_is_said_to_have_ended_well() {
+    let at = |seconds| Timestamp::of_unix(START + seconds);
+    let missed = Crash {
+        is_missed: true,
+        ..crash(500, START + 500, "missed")
+    };
+    let mut thread = Thread::default();
+    told(&mut thread, &[crash(100, START + 100, "same")], None, 100);
+    told(&mut thread, &[missed], None, 500);
+    let mut decide = |ended: u64, now| {
+        let signs = BTreeMap::from([(web(), Sign::EndedWell(at(ended)))]);
+        thread.decide("web", &[], &signs, at(now));
+        thread.open.first().map(|message| message.ended.len())
+    };
+    assert_eq!(decide(400, 2000), None, "it was before the run was missing");
+    assert_eq!(decide(2100, 2101), Some(2), "both are over");
+}
+
+#[test]
 fn every_instance_that_crashed_is_asked_whether_it_is_up() {
     let mut thread = Thread::default();
     let crashes = [crash_of("a", 0), crash_of("b", 1), crash_of("b", 2)];
