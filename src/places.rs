@@ -5,13 +5,12 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use rustix::process::geteuid;
 
 use crate::host::Host;
-use crate::spool::{Held, MemoryInbox, Spool};
+use crate::spool::{ChangeLock, MemoryInbox, Spool};
 
 /// The directories.
 #[derive(Clone, Debug, Args)]
@@ -95,17 +94,16 @@ impl Places {
         self.spool().in_use(&self.own_dir())
     }
 
-    /// Returns the same to be worked with, for one step.
-    pub fn held_spool(&self) -> Held {
-        self.spool().held(&self.own_dir())
+    /// Opens the lock by which processes change over.
+    pub fn change_lock(&self) -> io::Result<ChangeLock> {
+        ChangeLock::open(&self.own_dir())
     }
 
     /// Changes over to the spool's deputy or back if that is to be done: see
     /// [`Spool::change_over`].
-    pub fn change_over(&self, is_suspect: bool, monotonic: Duration) -> io::Result<bool> {
+    pub fn change_over(&self, lock: &ChangeLock, is_suspect: bool) -> io::Result<bool> {
         let is_suspect = is_suspect || self.memory().count() > 0 || self.spool().has_business();
-        let own = self.own_dir();
-        self.spool().change_over(&own, is_suspect, monotonic)
+        self.spool().change_over(&self.own_dir(), lock, is_suspect)
     }
 
     /// Returns why a deputy stands in for the spool: what its disk is.

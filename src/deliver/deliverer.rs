@@ -7,16 +7,14 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::clock::Now;
+use crate::deliver::hold::{Hold, SpoolInUse};
 use crate::deliver::locks;
 use crate::deliver::signs::Signs;
 use crate::host::Host;
 use crate::places::Places;
 use crate::render::one_line;
 use crate::report::SinkKey;
-use crate::spool::{Held, Spool};
-
-/// How long to try that the deputy takes what must not be forgotten.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::spool::Spool;
 
 /// One look of the deliverer, and what it works with.
 pub struct Deliverer<'a> {
@@ -30,8 +28,7 @@ pub struct Deliverer<'a> {
 /// The things that all looks of one run of the deliverer share.
 pub struct Looks<'a> {
     pub later: Duration,
-    /// Prints a line for the person who started the deliverer.
-    print: &'a (dyn Fn(&str) + Sync),
+    hold: Hold<'a>,
     /// When supervisors were last asked for ends that no hook has seen, in seconds since the boot;
     /// 0 if they were not.
     pub asked_for_unseen: AtomicU64,
@@ -44,7 +41,7 @@ impl<'a> Looks<'a> {
     pub fn new(places: &'a Places, later: Duration, print: &'a (dyn Fn(&str) + Sync)) -> Self {
         Self {
             later,
-            print,
+            hold: Hold::new(places, print),
             asked_for_unseen: AtomicU64::new(0),
             signs: Signs::new(places),
             has_failed: AtomicBool::new(false),
@@ -53,7 +50,13 @@ impl<'a> Looks<'a> {
 
     /// Prints a line for the person who started the deliverer.
     pub fn say(&self, line: &str) {
-        (self.print)(&one_line(line, 1000));
+        self.hold.say(one_line(line, 1000));
+    }
+
+    /// Returns the spool for one step. The next step may find another one: the disk may have become
+    /// read-only, or writable again.
+    pub fn spool(&self) -> SpoolInUse<'_> {
+        self.hold.spool()
     }
 }
 
@@ -67,21 +70,21 @@ impl<'a> Deliverer<'a> {
         }
     }
 
-    /// Returns the spool for one step. The next step may find another one: the disk may have become
-    /// read-only, or writable again.
-    pub fn spool(&self) -> Held {
-        self.places.held_spool()
+    /// Returns the spool for one step: see [`Looks::spool`].
+    pub fn spool(&self) -> SpoolInUse<'_> {
+        self.looks.spool()
     }
 
     /// Writes something that must not be forgotten. Where the disk turns out to be read-only, the
     /// spool's deputy takes it. The write that makes a disk read-only has an error of its own.
+    /// Nothing of this thread may hold the spool.
     pub fn keep(&self, write: impl Fn(&Spool) -> io::Result<()>) -> Result<()> {
         let kept = write(&self.spool());
         if kept.is_ok() {
             return Ok(());
         }
-        let trouble = locks::change_over(self.places, true, PATIENCE)?;
-        Ok(trouble.map_or_else(|| write(&self.spool()), Err)?)
+        locks::change_over(self.places, true)?;
+        Ok(write(&self.spool())?)
     }
 
     /// Returns the moment that this run works for.

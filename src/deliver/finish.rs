@@ -10,10 +10,11 @@ use crate::notice;
 use crate::report::{Audience, SinkKey};
 use crate::spool::{Ledger, Outcome, Place};
 
-/// Moves the reports that are settled with every sink to `done/` or `dead/`. Returns the number of
-/// notices made. If `is_noted` is false, nobody may have noted yet who has died: reports that say
-/// so stay for the next look.
+/// Moves the reports that are settled with every sink to `done/` or `dead/`, and tells people about
+/// the files in `corrupt/`. Returns the number of notices made. If `is_noted` is false, nobody may
+/// have noted yet who has died: reports that say so stay for the next look.
 pub fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usize> {
+    let spool = deliverer.spool();
     let (mut done, mut dead, mut news) = (Vec::new(), Vec::new(), 0);
     for item in pass.items() {
         if !is_noted && item.outage.is_some() {
@@ -39,14 +40,13 @@ pub fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usiz
             )),
         }
     }
-    let spool = deliverer.spool();
     spool
         .finish(&done, Place::Done)
         .context("cannot move reports to done/")?;
     spool
         .finish(&dead, Place::Dead)
         .context("cannot move reports to dead/")?;
-    Ok(news)
+    Ok(news + notices::tell_of_corrupt(&spool, &deliverer.host)?)
 }
 
 /// Returns where a report belongs now. Adds the number of notices made to `news`.

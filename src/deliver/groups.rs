@@ -64,7 +64,8 @@ pub struct Groups {
     pub changes: usize,
 }
 
-/// Advances every conversation, for every sink that no other deliverer is sending to.
+/// Advances every conversation, for every sink that no other deliverer is sending to. The caller
+/// holds the spool.
 pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
     let mut groups = Groups::default();
     let kept: BTreeMap<_, _> = pass

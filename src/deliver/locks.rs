@@ -4,15 +4,11 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-
-use crate::clock::Now;
+use crate::deliver::hold::Patience;
 use crate::places::Places;
 
 /// How often to look whether a lock is free.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long others may take that change over to the spool's deputy, or back.
-pub const CHANGE: Duration = Duration::from_secs(5);
 
 /// Takes a lock, or something like it, as soon as its holder gives it up: `take` tries it. Returns
 /// `None` if that takes longer than `patience`. `monotonic` tells the time since the boot.
@@ -33,23 +29,20 @@ pub fn wait_for<T>(
 }
 
 /// Changes over to the spool's deputy where the disk is read-only, and back where it is writable
-/// again. Returns why that cannot be done, if it cannot: then the spool that is in use stays.
+/// again. Waits for the steps of others, and for another process that changes over.
 ///
 /// # Errors
-/// If others are in the way for longer than `patience`. They may have been stopped.
-pub fn change_over(
-    places: &Places,
-    is_suspect: bool,
-    patience: Duration,
-) -> Result<Option<io::Error>> {
-    let change = |now| Ok(places.change_over(is_suspect, now)?.then_some(()));
-    match wait_for(change, patience, || Now::read().monotonic) {
-        Ok(Some(())) => Ok(None),
-        Ok(None) => bail!(
-            "the spool {} has become read-only, or writable again, and other deliverers are still \
-             at work: the next look goes on",
-            places.spool.display()
-        ),
-        Err(why) => Ok(Some(why)),
+/// If that cannot be done: then the spool that is in use stays.
+pub fn change_over(places: &Places, is_suspect: bool) -> io::Result<()> {
+    let mut patience = Patience::default();
+    loop {
+        // Without a run directory there is no deputy.
+        let Ok(lock) = places.change_lock() else {
+            return Ok(());
+        };
+        if places.change_over(&lock, is_suspect)? {
+            return Ok(());
+        }
+        patience.wait(&lock);
     }
 }

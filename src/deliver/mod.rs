@@ -24,6 +24,7 @@ pub mod expected;
 mod finish;
 mod flood;
 mod groups;
+pub(crate) mod hold;
 mod journals;
 pub(crate) mod locks;
 mod message;
@@ -58,7 +59,7 @@ use crate::clock::Now;
 use crate::config::EX_CONFIG;
 use crate::places::Places;
 use crate::sinks::exec;
-use crate::spool::{Lock, Place, Spool, TakeOver};
+use crate::spool::{Lock, Place, TakeOver};
 pub(crate) use deliverer::sink_lock;
 use deliverer::{Deliverer, Looks};
 pub(crate) use groups::{Counted, counted};
@@ -129,7 +130,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
         stamp::leave(places, false);
     }
     let mut items = Items::default();
-    let code = match turn(&places.spool_in_use(), args.woken) {
+    let code = match turn(&looks, args.woken) {
         Turn::Others => Ok(ExitCode::SUCCESS),
         Turn::Ours(_turn) => look(places, &looks, &mut items),
     };
@@ -148,12 +149,15 @@ fn stay(places: &Places, looks: &Looks, items: &mut Items) -> Result<()> {
     loop {
         let now = Now::read().monotonic;
         // Which spool this is may change from look to look, and with it where its locks are.
-        let spool = places.spool_in_use();
-        let Some(lock) = spool.lock(STAYING, now)? else {
+        let (lock, waiting) = {
+            let spool = looks.spool();
+            (spool.lock(STAYING, now)?, spool.ids(Place::New)?)
+        };
+        let Some(lock) = lock else {
             return Ok(());
         };
         let is_regular = matches!(stamp::last(places), Ok(Some(last)) if last.is_recent());
-        let nothing_waits = spool.ids(Place::New)?.is_empty() && places.memory().count() == 0;
+        let nothing_waits = waiting.is_empty() && places.memory().count() == 0;
         if is_regular || nothing_waits || now > until || !lock.lives_for(HOUR, now)? {
             return Ok(());
         }
@@ -174,13 +178,14 @@ enum Turn {
 /// Decides whether this deliverer looks. A thousand services may die at once, and each hook wakes a
 /// deliverer: one looks, one waits, the others end. The one that waits does so for a tick at most,
 /// as a sink may hold the first one up for ever.
-fn turn(spool: &Spool, woken: bool) -> Turn {
+fn turn(looks: &Looks, woken: bool) -> Turn {
     if !woken {
         return Turn::Ours(None);
     }
     let now = Now::read().monotonic;
     let until = now + TICK;
-    let waiting = match spool.lock(WAITING, now) {
+    let waiting = looks.spool().lock(WAITING, now);
+    let waiting = match waiting {
         Ok(Some(lock)) => lock,
         Ok(None) => return Turn::Others,
         // There is no spool yet, or no room for a lock. The look will report that.
@@ -190,7 +195,7 @@ fn turn(spool: &Spool, woken: bool) -> Turn {
     let _ = waiting.lives_for(2 * TICK, now);
     loop {
         let now = Now::read().monotonic;
-        let looking = spool.lock(LOOKING, now).ok().flatten();
+        let looking = looks.spool().lock(LOOKING, now).ok().flatten();
         if looking.is_some() || now > until {
             // The next deliverer is responsible for reports that arrive from here on.
             drop(waiting);
@@ -235,24 +240,15 @@ fn look(places: &Places, looks: &Looks, items: &mut Items) -> Result<ExitCode> {
     // Orphans go first: what their workers read of the machine vanishes.
     adopt::orphans(places, false);
     exec::sweep();
-    let trouble = locks::change_over(places, false, locks::CHANGE)?;
+    let trouble = locks::change_over(places, false);
     let deliverer = &Deliverer::new(places, looks);
-    if let Some(why) = trouble {
+    if let Err(why) = trouble {
         let spool = places.spool.display();
         deliverer.fail(&format!(
             "cannot change over between the spool {spool} and memory: {why}"
         ));
     }
-    deliverer
-        .spool()
-        .create()
-        .with_context(|| format!("cannot use the spool {}", places.spool.display()))?;
-    deliverer.spool().examine()?;
-    if let Err(why) = old_groups::take_over(deliverer) {
-        deliverer.fail(&format!("cannot go on with older conversations: {why:#}"));
-    }
-    let is_too_full = tidy(deliverer);
-    deliverer.spool().refill();
+    let is_too_full = prepare(deliverer)?;
     let code = beside_the_users(deliverer, items);
     // Supervisors are asked once what is known without them is sent.
     let found = unseen::ends(deliverer);
@@ -262,6 +258,22 @@ fn look(places: &Places, looks: &Looks, items: &mut Items) -> Result<ExitCode> {
     } else {
         code
     }
+}
+
+/// Makes the spool fit for use. Returns true if it holds too much.
+fn prepare(deliverer: &Deliverer) -> Result<bool> {
+    let spool = deliverer.spool();
+    spool.create().with_context(|| {
+        let spool = deliverer.places.spool.display();
+        format!("cannot use the spool {spool}")
+    })?;
+    spool.examine()?;
+    if let Err(why) = old_groups::take_over(deliverer) {
+        deliverer.fail(&format!("cannot go on with older conversations: {why:#}"));
+    }
+    let is_too_full = tidy(deliverer);
+    spool.refill();
+    Ok(is_too_full)
 }
 
 /// Tidies up. A failure does not keep reports from being sent. Returns true if the spool still
@@ -283,8 +295,9 @@ fn tidy(deliverer: &Deliverer) -> bool {
 /// Removes undelivered reports if the spool is too full, and has people told. Returns the number of
 /// notices made.
 fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
+    let spool = deliverer.spool();
     let dropped = if is_too_full {
-        deliverer.spool().make_room(deliverer.now().monotonic)
+        spool.make_room(deliverer.now().monotonic)
     } else {
         Ok(0)
     };
@@ -295,7 +308,7 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
         )),
         Err(why) => deliverer.fail(&format!("cannot make room in the spool: {why}")),
     }
-    let told = notices::tell_of_dropped(&deliverer.spool(), &deliverer.host, deliverer.now().wall);
+    let told = notices::tell_of_dropped(&spool, &deliverer.host, deliverer.now().wall);
     told.unwrap_or_else(|why| {
         deliverer.fail(&format!(
             "cannot tell of the reports that had to go: {why:#}"
@@ -315,8 +328,11 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items, most)?;
         most = most.saturating_mul(MORE);
-        past::tell(deliverer, &pass);
-        let groups = groups::advance(deliverer, &pass);
+        let groups = {
+            let _step = deliverer.spool();
+            past::tell(deliverer, &pass);
+            groups::advance(deliverer, &pass)
+        };
         let tries = send::send(deliverer, &pass, &groups.told_singly);
         // Last, and asked only once: asking a supervisor takes time.
         let asks = pass.is_whole && !mem::replace(&mut is_asked, true);
@@ -325,8 +341,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
             deliverer.fail(&format!("cannot find out which services are down: {why:#}"));
             None
         });
-        let news = finish::finish(deliverer, &pass, down.is_some())?
-            + notices::tell_of_corrupt(&deliverer.spool(), &deliverer.host)?;
+        let news = finish::finish(deliverer, &pass, down.is_some())?;
         if pass.is_whole && taken + groups.changes + down.unwrap_or(0) + tries + news == 0 {
             return Ok(if pass.waits_for_config() {
                 ExitCode::from(EX_CONFIG)
@@ -346,11 +361,12 @@ fn beside_the_users(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode
             let serve = || with_help(deliverer, |how| users::serve(deliverer, how));
             // If no thread can be had, the next look tries again.
             let users = thread::Builder::new().spawn_scoped(scope, serve).ok();
-            let mut seen = deliverer.spool().changed();
+            let changed = || deliverer.places.spool_in_use().changed();
+            let mut seen = changed();
             let mut code = until_nothing_is_due(deliverer, items)?;
             while users.as_ref().is_some_and(|users| !users.is_finished()) {
                 thread::sleep(TICK / 100);
-                let now = deliverer.spool().changed();
+                let now = changed();
                 if now != seen {
                     seen = now;
                     code = until_nothing_is_due(deliverer, items)?;

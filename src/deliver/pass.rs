@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
+use crate::catch::pending;
 use crate::collectors::program;
 use crate::config::{self, Loaded, Route};
 use crate::deliver::conversation::Conversation;
@@ -160,26 +161,33 @@ pub struct Pass<'a> {
 impl<'a> Pass<'a> {
     /// Reads what waits, of new reports the `most` oldest ones.
     pub fn read(deliverer: &'a Deliverer, items: &'a mut Items, most: usize) -> Result<Self> {
-        let ids = deliverer
-            .spool()
-            .ids(Place::New)
-            .context("cannot list the reports")?;
+        let spool = deliverer.spool();
+        let ids = spool.ids(Place::New).context("cannot list the reports")?;
+        let mut step = Some(spool);
         let there: BTreeSet<&ReportId> = ids.iter().collect();
         items.0.retain(|id, _| there.contains(id));
         let mut journals = Journals::new(deliverer);
         let new: Vec<_> = ids.iter().filter(|id| !items.0.contains_key(id)).collect();
         for id in new.iter().take(most) {
-            if let Some(report) = read(deliverer, id)
-                && let Some(report) = journals.complete(report)
-            {
+            let Some(report) = read(deliverer, id) else {
+                continue;
+            };
+            if pending::is_pending(&report) {
+                // Its journal may take its time.
+                step = None;
+            }
+            if let Some(report) = journals.complete(report) {
                 items.0.insert((*id).clone(), Item::of(report));
             }
         }
         let is_whole = new.len() <= most && !journals.is_spent();
-        let conversations: Vec<Conversation> = deliverer.spool().groups();
+        let spool = step.unwrap_or_else(|| deliverer.spool());
+        let conversations: Vec<Conversation> = spool.groups();
+        let expected = spool.kept(Kept::Expected);
+        // The users' stewards may take their time.
+        drop(spool);
         let users = conversations.iter().filter_map(|kept| kept.about.user);
         deliverer.ask_stewards(users);
-        let expected = deliverer.spool().kept(Kept::Expected);
         let expected = expected.unwrap_or_else(|why| {
             deliverer.fail(&format!("cannot list what is expected: {why}"));
             Vec::new()

@@ -18,7 +18,7 @@ use crate::deliver::{attempt, condition};
 use crate::random;
 use crate::report::{Condition, Kind, ReportId, SinkKey, Verdict};
 use crate::sinks::Sink;
-use crate::spool::Attempt;
+use crate::spool::{Attempt, Spool};
 
 /// Offers every sink what is due, oldest first. Of crashes, those in `told_singly` are offered.
 /// Returns the number of tries.
@@ -33,9 +33,16 @@ pub fn send(
         .items()
         .map(|item| (item, pass.config(&item.job)))
         .collect();
-    for (item, config) in &configs {
+    let due: Vec<_> = {
+        let _spool = deliverer.spool();
         // One report's trouble is no other's. The end of the pass says which it is.
-        let due = due(deliverer, item, config, told_singly).unwrap_or_default();
+        let due = |item, config| due(deliverer, item, config, told_singly).unwrap_or_default();
+        configs
+            .iter()
+            .map(|(item, config)| due(item, config))
+            .collect()
+    };
+    for ((item, config), due) in configs.iter().zip(due) {
         if !due.is_empty() && is_complete(deliverer, item, config) {
             for Route { key, sink } in due {
                 queues.entry(key).or_default().push((item, sink));
@@ -155,13 +162,17 @@ fn send_queue(
     let Some(lock) = lock else { return Ok(0) };
     let mut tries = 0;
     for (item, sink) in queue {
-        // The spool may have changed during the last try.
-        if !deliverer.spool().has(&lock) {
-            break;
-        }
-        // Another deliverer may have sent it before this one had the lock.
-        let ledger = deliverer.spool().ledger(&item.id, key);
-        if !ledger.is_ok_and(|ledger| ledger.is_due(deliverer.now().wall)) {
+        let is_due = {
+            let spool = deliverer.spool();
+            // The spool may have changed during the last try.
+            if !spool.has(&lock) {
+                break;
+            }
+            // Another deliverer may have sent it before this one had the lock.
+            let ledger = spool.ledger(&item.id, key);
+            ledger.is_ok_and(|ledger| ledger.is_due(deliverer.now().wall))
+        };
+        if !is_due {
             continue;
         }
         if let Some(outage) = &item.down
@@ -208,16 +219,21 @@ fn send_queue(
         if !is_ours && !matches!(attempt, Attempt::Sent { .. }) {
             break;
         }
-        let mut ledger = deliverer.spool().ledger(&item.id, key)?;
-        if ledger.outcome.is_none() {
-            ledger.record(attempt, deliverer.now().wall, random::fraction());
-            let is_down = report.now.as_ref().is_some_and(Condition::is_down)
-                || report.verdict == Verdict::Missed;
+        let (at, fraction) = (deliverer.now().wall, random::fraction());
+        let is_down = report.now.as_ref().is_some_and(Condition::is_down)
+            || report.verdict == Verdict::Missed;
+        let keep = |spool: &Spool| {
+            let mut ledger = spool.ledger(&item.id, key)?;
+            if ledger.outcome.is_some() {
+                return Ok(());
+            }
+            ledger.record(attempt.clone(), at, fraction);
             ledger.said_down = is_down && ledger.was_sent();
-            deliverer
-                .keep(|spool| spool.fill_ledger(&room, &item.id, key, &ledger))
-                .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
-        }
+            spool.fill_ledger(&room, &item.id, key, &ledger)
+        };
+        deliverer
+            .keep(keep)
+            .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
         if !is_ours {
             break;
         }

@@ -101,7 +101,7 @@ fn take_over(deliverer: &Deliverer, owner: &HookUser, how: &TakeOver) -> Result<
         ..*how
     };
     let hold = || deliverer.spool();
-    let taken = Spool::take_over_from(&hold, owner.uid, &mut says, &mut hears, &how)?;
+    let taken = Spool::take_over_from(hold, owner.uid, &mut says, &mut hears, &how)?;
     drop((hears, says));
     steward.finish()?;
     Ok(taken)

@@ -23,6 +23,7 @@ use crate::collectors::log::{DeepTail, Log};
 use crate::collectors::{Collector, runner};
 use crate::config::{self, Loaded, Route, Severity};
 use crate::deliver::attempt;
+use crate::deliver::hold::Hold;
 use crate::host::Host;
 use crate::operate::json::escaped;
 use crate::operate::known;
@@ -149,7 +150,8 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
             failed: keys(failed),
         };
         // A user who may not write the spool leaves no word of the drill for `doctor`.
-        let spool = args.hook.places.spool();
+        let hold = Hold::new(&args.hook.places, &|_| {});
+        let spool = hold.spool();
         let _ = spool.remember_drill(&call.job, &drill);
         let results = deliveries.iter().map(|delivery| {
             let result = delivery.result.as_ref();

@@ -8,30 +8,30 @@
 //!
 //! While there is a deputy, it holds the truth, and every deliverer works with it, whatever the
 //! disk is by then. Which spool that is is decided anew for each step of a deliverer, as the disk
-//! may change while a message is being sent: a process holds the spool for that step ([`Held`]),
+//! may change while a message is being sent: a process shares the [`ChangeLock`] for that step,
 //! never while it waits for a sink. What a sink did is so kept by whichever spool is in use by
-//! then.
+//! then. The locks of those who are at work count for both ([`super::lock`]), so nobody has to wait
+//! for them.
 //!
-//! The first that finds the disk writable, and no sink at work from the deputy, brings everything
-//! back, see [`super::transfer`]. All steps of that can be taken again, and the last one is to
-//! rename the deputy. So a process that is killed meanwhile leaves the deputy in its office, and
-//! the next one begins anew. The deputy knows for which file system it stands in: another one, as
-//! the bare mount point while that one is repaired, gets nothing of it.
+//! The first that finds the disk writable brings everything back, see [`super::transfer`]. All
+//! steps of that can be taken again, and the last one is to rename the deputy. So a process that is
+//! killed meanwhile leaves the deputy in its office, and the next one begins anew. The deputy knows
+//! for which file system it stands in: another one, as the bare mount point while that one is
+//! repaired, gets nothing of it. The spool's disk is then *away*.
 //!
 //! The machine's end is the deputy's too, as it is for all that is in memory.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::ops::Deref;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs};
 use rustix::io::Errno;
 
 use super::transfer::{clear, draft, is_dir, is_mark, old};
-use super::{PARTS, Place, Spool, list, lock};
+use super::{ChangeLock, PARTS, Place, Spool};
+use crate::host::open_regular_in_ours;
 use crate::report::ReportId;
 
 /// Maximum number of reports on the disk that a deputy tells of. It keeps for each what was done.
@@ -39,21 +39,8 @@ pub(super) const MOST_SHOWN: usize = 1000;
 
 /// File of a deputy that names the file system for which it stands in.
 const STANDS_FOR: &str = "stands-for";
-
-/// The spool that holds the truth. As long as this value lives, no process changes over to a deputy
-/// or back. It is for one step, not for the time that anybody else takes.
-pub struct Held {
-    spool: Spool,
-    _lock: Option<File>,
-}
-
-impl Deref for Held {
-    type Target = Spool;
-
-    fn deref(&self) -> &Spool {
-        &self.spool
-    }
-}
+/// Maximum length of that, in bytes.
+const IDENTITY: u64 = 1000;
 
 impl Spool {
     /// Returns this spool's deputy in the run directory if there is one, else this spool: the one
@@ -62,38 +49,20 @@ impl Spool {
     pub fn in_use(&self, run: &Path) -> Self {
         let deputy = self.deputy(run);
         if is_dir(&deputy.dir) {
-            deputy
-        } else {
-            self.clone()
+            return deputy;
         }
-    }
-
-    /// Returns the same to be worked with. Waits while another process changes over.
-    pub fn held(&self, run: &Path) -> Held {
-        // Without a run directory there is no deputy either.
-        let lock = lock_file(run).ok();
-        let lock = lock.filter(|lock| lock.lock_shared().is_ok());
-        Held {
-            spool: self.in_use(run),
-            _lock: lock,
+        Self {
+            locks_in_memory: deputy.locks_in_memory,
+            ..self.clone()
         }
     }
 
     /// Changes over to a deputy if the disk has become read-only, or back if it is writable again.
-    /// `is_suspect` tells that something has not got onto the disk. `monotonic` is the time since
-    /// the boot.
+    /// `is_suspect` tells that something has not got onto the disk.
     ///
     /// Returns false while other processes are in the way: one of them changes over, or is in the
-    /// middle of a step on a disk that has become read-only.
-    pub fn change_over(
-        &self,
-        run: &Path,
-        is_suspect: bool,
-        monotonic: Duration,
-    ) -> io::Result<bool> {
-        let Ok(lock) = lock_file(run) else {
-            return Ok(true);
-        };
+    /// middle of a step.
+    pub fn change_over(&self, run: &Path, lock: &ChangeLock, is_suspect: bool) -> io::Result<bool> {
         let deputy = self.deputy(run);
         let is_there = || is_dir(&deputy.dir);
         // Nobody can unmount a disk where a directory is open.
@@ -108,24 +77,26 @@ impl Spool {
         // A process that was killed as it changed over may have left these.
         let remains = [draft(run), old(run)];
         let remain = || remains.iter().any(|it| it.symlink_metadata().is_ok());
-        let is_ours = (is_there() != is_read_only || remain()) && lock.try_lock().is_ok();
-        if !is_ours {
-            // A step that is under way from the deputy holds up the change back, and nobody.
-            let is_usable = || is_there() || !is_read_only;
-            return Ok(lock.try_lock_shared().is_ok() && is_usable());
+        if is_there() == is_read_only && !remain() {
+            return Ok(true);
         }
-        for path in &remains {
-            clear(path)?;
+        if !lock.try_alone()? {
+            return Ok(false);
         }
-        match (is_there(), is_read_only) {
-            (false, true) => {
-                clear(&deputy.dir)?;
-                self.appoint(&deputy, run)?;
+        let lives = || lock.lives();
+        let changed = lives().and_then(|()| {
+            remains.iter().try_for_each(|path| clear(path))?;
+            match (is_there(), is_read_only) {
+                (false, true) => {
+                    clear(&deputy.dir)?;
+                    self.appoint(&deputy, run, &lives)
+                }
+                (true, false) => self.bring_back(&deputy, run, &lives),
+                _ => Ok(()),
             }
-            (true, false) if !deputy.is_sending(monotonic) => self.bring_back(&deputy, run)?,
-            _ => {}
-        }
-        Ok(true)
+        });
+        lock.let_go();
+        changed.map(|()| true)
     }
 
     /// Returns true if a report waits, or something is to be said some time.
@@ -139,7 +110,8 @@ impl Spool {
         let is_so = |dir: &Path| {
             statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
         };
-        is_so(&self.dir) || PARTS.iter().any(|part| is_so(&self.dir.join(part)))
+        let parts = PARTS.map(|part| self.dir.join(part));
+        is_so(&self.dir) || is_so(&self.lock_dir()) || parts.iter().any(|part| is_so(part))
     }
 
     /// Returns true if a deputy stands in for this spool, and what is in this place is not the file
@@ -193,16 +165,17 @@ impl Spool {
         Self {
             dir: run.join("deputy"),
             disk: Some(Box::new(self.clone())),
+            locks_in_memory: Some(run.join("lock")),
         }
     }
 
-    /// Returns true if a process sends to a sink, or does what else takes its time, by the locks of
-    /// this deputy. After a change back, nobody would know of these.
-    fn is_sending(&self, monotonic: Duration) -> bool {
-        let dir = self.dir.join("lock");
-        let names = list(&dir).unwrap_or_default();
-        let mut sinks = names.iter().filter(|name| !name.starts_with('%'));
-        sinks.any(|name| lock::is_held(&dir.join(name), monotonic))
+    /// Removes what is in the place of a deputy's directories and is none. Whatever it was is lost
+    /// already.
+    pub(super) fn clear_the_way(&self, parts: &[PathBuf]) -> io::Result<()> {
+        let remembered = self.remembered_dirs();
+        let is_other = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|it| !it.is_dir());
+        let others = parts.iter().chain(&remembered).filter(is_other);
+        others.map(PathBuf::as_path).try_for_each(clear)
     }
 
     /// Has a deputy know for which file system it stands in.
@@ -225,11 +198,15 @@ impl Spool {
     /// Checks that this spool is on the file system for which the deputy stands in.
     fn is_the_same(&self, deputy: &Self) -> io::Result<()> {
         let path = deputy.dir.join(STANDS_FOR);
-        match fs::read_to_string(&path) {
-            Ok(noted) if noted == self.identity() => return Ok(()),
+        // What is no file names no file system.
+        let mut noted = String::new();
+        match open_regular_in_ours(&path) {
+            Ok(file) => drop(file.take(IDENTITY).read_to_string(&mut noted)),
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
-            Ok(_) => {}
-            Err(why) => return Err(why),
+            Err(_) => {}
+        }
+        if noted == self.identity() {
+            return Ok(());
         }
         Err(io::Error::other(format!(
             "the file system of {} is not mounted, or it is another one than before: everything \
@@ -240,16 +217,26 @@ impl Spool {
         )))
     }
 
+    /// Checks that the disk has not become read-only since something was written to it. ext4 may
+    /// say of what it had to give up that it is on the disk.
+    pub fn still_takes_files(&self) -> io::Result<()> {
+        if !self.is_deputy() && self.takes_no_file() {
+            return Err(Errno::ROFS.into());
+        }
+        Ok(())
+    }
+
     /// Returns true if the disk takes no new file. Some file systems only say so if they are asked
     /// for one (ext4 after an error), which is done where something `is_suspect`.
     pub fn is_read_only(&self, is_suspect: bool) -> bool {
-        let takes_no_file = || {
-            // A file without a name leaves nothing behind.
-            let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-            let probe = openat(CWD, self.dir.join("tmp"), flags, Mode::RUSR);
-            matches!(probe, Err(Errno::ROFS))
-        };
-        self.is_on_read_only_disk() || (is_suspect && takes_no_file())
+        self.is_on_read_only_disk() || (is_suspect && self.takes_no_file())
+    }
+
+    fn takes_no_file(&self) -> bool {
+        // A file without a name leaves nothing behind.
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let probe = openat(CWD, self.dir.join("tmp"), flags, Mode::RUSR);
+        matches!(probe, Err(Errno::ROFS))
     }
 
     /// Returns true if the disk does not even take this spool's directories.
@@ -257,15 +244,4 @@ impl Spool {
         let made = self.create();
         made.is_err_and(|why| why.kind() == ErrorKind::ReadOnlyFilesystem)
     }
-}
-
-/// Opens the file by whose lock processes change over.
-fn lock_file(run: &Path) -> io::Result<File> {
-    let path = run.join("deputy.lock");
-    if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-        clear(&path)?;
-    }
-    let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).mode(0o600);
-    options.truncate(false).open(path)
 }

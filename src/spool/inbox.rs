@@ -6,9 +6,10 @@
 //! of ours. Only so much of each user's waits in the spool at a time, and only so much is kept in
 //! the history. The rest stays where it fills nobody's disk but the user's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, BufRead, Write};
+use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +18,8 @@ use rustix::process::geteuid;
 
 use super::handing::{self, Handed};
 use super::read::{Unreadable, read_report};
-use super::{Held, Place, Spool, entry, list};
+use super::room::unless_gone;
+use super::{Place, Spool, entry, list};
 use crate::host::open_regular_in_ours;
 use crate::report::{Audience, Kind, Report, ReportId};
 
@@ -75,7 +77,7 @@ impl Spool {
                 Ok(mut report) => {
                     (how.prepare)(&mut report, None);
                     report.notes.extend(report.level.note());
-                    if self.find(&report.id).is_none() {
+                    if self.is_wanted(&report.id) {
                         self.put(&report)?;
                         taken += 1;
                     }
@@ -91,12 +93,23 @@ impl Spool {
         Ok(taken)
     }
 
+    /// Returns true if this spool has to take over a report from memory. Where that is and waits on
+    /// the disk behind a deputy, too, the disk may only seem to have it.
+    fn is_wanted(&self, id: &ReportId) -> bool {
+        let is_own = |place| self.path(place, id).symlink_metadata().is_ok();
+        match self.find(id) {
+            None => true,
+            Some(Place::New) => self.is_deputy() && !is_own(Place::New),
+            Some(_) => false,
+        }
+    }
+
     /// Takes over what a user's steward hands over, until it has nothing more or enough of that
     /// user's reports wait. Returns the number of reports taken over.
     ///
     /// The steward may take its time: the spool is held for each report anew.
-    pub fn take_over_from(
-        hold: &dyn Fn() -> Held,
+    pub fn take_over_from<S: Deref<Target = Self>>(
+        hold: impl Fn() -> S,
         uid: u32,
         steward: &mut impl BufRead,
         answers: &mut impl Write,
@@ -136,18 +149,17 @@ impl Spool {
     fn waiting(&self, uid: u32) -> io::Result<Backlog> {
         let dir = self.taken_from(uid);
         let (mut waiting, mut kept) = (Backlog::default(), Backlog::default());
-        let mut names = list(&dir)?;
-        names.sort();
         let mut going = Vec::new();
         // The newest come first.
-        for name in names.iter().rev() {
+        for name in self.names_from(uid)?.iter().rev() {
             let id = ReportId::parse(name).ok();
             let Some((place, id)) = id.and_then(|id| self.find(&id).map(|place| (place, id)))
             else {
-                fs::remove_file(dir.join(name))?;
+                // It stays on the disk behind a deputy.
+                unless_gone(fs::remove_file(dir.join(name)))?;
                 continue;
             };
-            let found = fs::symlink_metadata(self.path(place, &id));
+            let found = fs::symlink_metadata(self.file(place, &id));
             let bytes = found.map_or(0, |found| found.size());
             if place == Place::New {
                 waiting.add(bytes);
@@ -162,7 +174,16 @@ impl Spool {
         Ok(waiting)
     }
 
-    /// Returns the users whose hooks made the reports in the spool, with those reports.
+    /// Returns the names in `state/user-UID/`, and in that of the disk behind a deputy.
+    fn names_from(&self, uid: u32) -> io::Result<BTreeSet<String>> {
+        let mut names = BTreeSet::from_iter(list(&self.taken_from(uid))?);
+        if let Some(disk) = &self.disk {
+            names.extend(disk.names_from(uid)?);
+        }
+        Ok(names)
+    }
+
+    /// Returns the users whose hooks made the reports in this directory, with those reports.
     pub(super) fn made_by_users(&self) -> io::Result<HashMap<ReportId, u32>> {
         let mut made = HashMap::new();
         for name in list(&self.dir.join("state"))? {
@@ -374,9 +395,41 @@ mod tests {
             monotonic: Duration::ZERO,
             say: &|_| {},
         };
-        let hold = || spool.held(dir.path());
-        let taken = Spool::take_over_from(&hold, 33, &mut said.as_bytes(), &mut answers, &how);
+        let hold = || &spool;
+        let taken = Spool::take_over_from(hold, 33, &mut said.as_bytes(), &mut answers, &how);
         assert_eq!((taken.unwrap(), answers.len()), (0, handing::MOST_HANDED));
+    }
+
+    #[test]
+    fn what_waits_on_the_disk_behind_a_deputy_counts_as_a_users_own() {
+        let (dir, spool) = crate::spool::empty();
+        spool.put(&sample()).unwrap();
+        spool.note_waiting(33, &sample().id).unwrap();
+        let deputy = spool.deputy(dir.path());
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
+        let [on_disk, behind] = [&spool, &deputy].map(|it| it.waiting(33).unwrap());
+        assert_eq!((on_disk.count, behind.count), (1, 1));
+        assert_eq!(on_disk.bytes, behind.bytes);
+        assert!(behind.bytes > 0);
+    }
+
+    #[test]
+    fn a_report_that_the_disk_only_seems_to_have_is_kept_by_the_deputy() {
+        let (dir, spool) = crate::spool::empty();
+        let memory = crate::spool::MemoryInbox::new(dir.path().join("inbox"));
+        spool.put(&sample()).unwrap();
+        drop(memory.put(&sample()).unwrap());
+        let deputy = spool.deputy(dir.path());
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
+        let how = TakeOver {
+            prepare: &|_, _| {},
+            monotonic: Duration::ZERO,
+            say: &|_| {},
+        };
+        assert_eq!(deputy.take_over_ours(memory.dir(), &how).unwrap(), 1);
+        fs::remove_file(spool.path(Place::New, &sample().id)).unwrap();
+        spool.bring_back(&deputy, dir.path(), &|| Ok(())).unwrap();
+        assert_eq!(spool.ids(Place::New).unwrap(), [sample().id]);
     }
 
     proptest! {

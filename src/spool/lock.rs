@@ -38,12 +38,13 @@ impl Spool {
     /// Takes the lock of this name. Returns `None` if another process holds it. `monotonic` is the
     /// time since the boot.
     ///
-    /// A lock that a process holds on the disk counts for the deputy, too: it may be at work since
-    /// before the disk became read-only.
+    /// A lock that a process holds on the disk counts for the deputy, and the other way round: the
+    /// process may be at work since before the change over.
     pub fn lock(&self, name: &str, monotonic: Duration) -> io::Result<Option<Lock>> {
-        let path = self.lock_path(name);
-        if let Some(disk) = &self.disk
-            && is_held(&disk.lock_path(name), monotonic)
+        let (name, dir) = (names::encode(name), self.lock_dir());
+        let path = dir.join(&name);
+        if let Some(other) = self.other_lock_dir()
+            && is_held(&other.join(&name), monotonic)
         {
             return Ok(None);
         }
@@ -59,7 +60,7 @@ impl Spool {
             return Ok(None);
         }
         // If several processes find this, one of them replaces the file.
-        let guard = self.dir.join("lock").join("%replace");
+        let guard = dir.join("%replace");
         let Some(replacing) = take(&guard, Some(monotonic))? else {
             // If that one is stopped, the next look finds its lock expired. If both continue, the
             // later file counts.
@@ -80,17 +81,30 @@ impl Spool {
 
     /// Returns true if this lock belongs to this spool, and not to one that is no longer in use.
     pub fn has(&self, lock: &Lock) -> bool {
-        lock.path.starts_with(&self.dir)
+        lock.path.starts_with(self.lock_dir())
     }
 
-    fn lock_path(&self, name: &str) -> PathBuf {
-        self.dir.join("lock").join(names::encode(name))
+    /// Returns the directory of this spool's locks. That of a deputy's locks stays when the deputy
+    /// goes: who is at work then keeps its lock.
+    pub(super) fn lock_dir(&self) -> PathBuf {
+        let in_memory = self.locks_in_memory.as_ref();
+        let in_memory = in_memory.filter(|_| self.is_deputy());
+        in_memory.cloned().unwrap_or_else(|| self.dir.join("lock"))
+    }
+
+    /// Returns the directory of the locks that were taken before the last change over.
+    fn other_lock_dir(&self) -> Option<PathBuf> {
+        match &self.disk {
+            Some(disk) => Some(disk.lock_dir()),
+            None => self.locks_in_memory.clone(),
+        }
     }
 
     /// Removes the files of locks that nobody has held for so long. Their sinks may be gone.
     pub(super) fn remove_old_locks(&self, older_than: std::time::SystemTime) -> io::Result<()> {
-        for name in super::list(&self.dir.join("lock"))? {
-            let path = self.dir.join("lock").join(name);
+        let dir = self.lock_dir();
+        for name in super::list(&dir)? {
+            let path = dir.join(name);
             let old = fs::symlink_metadata(&path)
                 .and_then(|found| found.modified())
                 .is_ok_and(|at| at < older_than);
@@ -126,7 +140,7 @@ impl Lock {
 
 /// Returns true if a process holds the lock in this file and shows signs of life. The file system
 /// may be read-only.
-pub(super) fn is_held(path: &Path, monotonic: Duration) -> bool {
+fn is_held(path: &Path, monotonic: Duration) -> bool {
     let Ok(file) = crate::host::open_regular_in_ours(path) else {
         return false;
     };

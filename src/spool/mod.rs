@@ -18,7 +18,7 @@
 //! | `dead/ID` | a report that some sink will never take | the same |
 //! | `corrupt/…` | what is not a whole report; never sent | somebody looks at it |
 //! | `inbox/UID/` | reports by hooks that run as that user | that user's steward hands them over: see [`inbox`] |
-//! | `lock/` | one lock a sink: see [`lock`] | |
+//! | `lock/` | one lock a sink: see [`lock`]; the deputy's are in the run directory's `lock/` | |
 //! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
 //! [`mod@commit`] says how a report is written so that it stays. [`recover`] says what is done
@@ -26,6 +26,7 @@
 //! read-only, and [`transfer`] how everything gets there and back.
 
 mod brief;
+mod change_lock;
 mod chronicles;
 mod commit;
 mod deputy;
@@ -60,8 +61,8 @@ use rustix::process::geteuid;
 use serde::de::DeserializeOwned;
 
 pub use brief::Brief;
+pub use change_lock::ChangeLock;
 pub use chronicles::Chronicled;
-pub use deputy::Held;
 pub use drills::Drill;
 pub use facts::Facts;
 pub use handing::{hand_over, make_fit};
@@ -76,8 +77,8 @@ use crate::report::{ReportId, SinkKey, Timestamp};
 use commit::{commit, sync_dir};
 use read::read_state;
 
-/// Directories of a spool that only its owner may look into.
-const PARTS: [&str; 7] = ["tmp", "new", "state", "done", "dead", "corrupt", "lock"];
+/// Directories of a spool that only its owner may look into, beside that of its locks.
+const PARTS: [&str; 6] = ["tmp", "new", "state", "done", "dead", "corrupt"];
 
 /// The directories of a spool.
 #[derive(Clone, Debug)]
@@ -85,6 +86,8 @@ pub struct Spool {
     dir: PathBuf,
     /// The spool on the disk, if this is its deputy.
     disk: Option<Box<Spool>>,
+    /// Directory of the deputy's locks, if that is known.
+    locks_in_memory: Option<PathBuf>,
 }
 
 /// Place of a report.
@@ -111,6 +114,7 @@ impl Spool {
         Self {
             dir: dir.into(),
             disk: None,
+            locks_in_memory: None,
         }
     }
 
@@ -122,8 +126,13 @@ impl Spool {
             .recursive(true)
             .mode(0o711)
             .create(&self.dir)?;
-        for part in PARTS {
-            make(&self.dir.join(part), 0o700)?;
+        let parts = PARTS.map(|part| self.dir.join(part)).into_iter();
+        let parts: Vec<_> = parts.chain([self.lock_dir()]).collect();
+        if self.is_deputy() {
+            self.clear_the_way(&parts)?;
+        }
+        for part in parts {
+            make(&part, 0o700)?;
         }
         make(&self.dir.join("inbox"), 0o711)?;
         sync_dir(&self.dir)

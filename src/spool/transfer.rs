@@ -1,5 +1,10 @@
 //! Copies to a deputy what the spool remembers, and brings everything back to the disk.
+//!
+//! What the disk does not give out, or what there is no room for, is left out of the copy: a
+//! message too many is better than none. The deputy notes what it has got a copy of. Only that goes
+//! from the disk if the deputy has forgotten it by the end of its office.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -14,10 +19,12 @@ use super::{Place, Spool, list};
 use crate::host::open_regular_in_ours;
 use crate::report::ReportId;
 
-/// Parts of `state/` that are about no single report.
-const REMEMBERED: [&str; 6] = [
-    "groups", "outages", "expected", "jobs", "jobs-of", "dropped",
-];
+/// Directories of `state/` that are about no single report, the most important ones first.
+const REMEMBERED: [&str; 6] = ["groups", "outages", "expected", "jobs", "jobs-of", "drills"];
+/// A file of `state/` that is about no single report.
+const DROPPED: &str = "dropped";
+/// File of a deputy that names what it has got copies of, by their places in `state/`: a line each.
+const COPIED: &str = "copied";
 /// Maximum number of bytes of memory that a copy of it takes.
 const MOST_REMEMBERED: u64 = 16 * 1024 * 1024;
 /// The copy leaves this many times as much of the memory to others.
@@ -26,63 +33,95 @@ const AMPLE: u64 = 4;
 const BLOCK: u64 = 4096;
 
 impl Spool {
-    /// Puts a deputy into its office.
-    pub(super) fn appoint(&self, deputy: &Self, run: &Path) -> io::Result<()> {
-        let draft = Self::new(draft(run));
+    /// Puts a deputy into its office. `lives` shows that this process is at work, or fails where
+    /// another one has taken its place.
+    pub(super) fn appoint(&self, deputy: &Self, run: &Path, lives: &Lives) -> io::Result<()> {
+        let draft = Self {
+            dir: draft(run),
+            ..deputy.clone()
+        };
         draft.create()?;
         self.note_identity(&draft)?;
         let memory = statvfs(&draft.dir)?;
         let free = memory.f_bavail.saturating_mul(memory.f_frsize);
-        let mut room = MOST_REMEMBERED.min(free / AMPLE);
-        for name in REMEMBERED {
-            let (from, to) = (self.remembered(name), draft.remembered(name));
-            copy(&from, &to, &mut room)?;
+        let mut copy = Copy {
+            from: self.dir.join("state"),
+            to: draft.dir.join("state"),
+            room: MOST_REMEMBERED.min(free / AMPLE),
+            copied: String::new(),
+            lives,
+        };
+        for name in REMEMBERED.iter().chain([&DROPPED]) {
+            copy.copy(Path::new(name))?;
         }
+        fs::write(draft.dir.join(COPIED), copy.copied)?;
+        lives()?;
         fs::rename(&draft.dir, &deputy.dir)
     }
 
     /// Puts everything that a deputy has onto the disk, and ends its office.
-    pub(super) fn bring_back(&self, deputy: &Self, run: &Path) -> io::Result<()> {
+    pub(super) fn bring_back(&self, deputy: &Self, run: &Path, lives: &Lives) -> io::Result<()> {
         self.create()?;
-        for name in REMEMBERED {
-            let (from, to) = (deputy.remembered(name), self.remembered(name));
-            self.put_back(&from, &to)?;
-            if is_dir(&from) {
-                forget_others(&from, &to)?;
-            }
+        for name in REMEMBERED.iter().chain([&DROPPED]) {
+            self.put_back(&deputy.remembered(name), &self.remembered(name), lives)?;
         }
+        self.forget(deputy, lives)?;
         // The word on what was done with a report comes before the report.
         for name in list(&deputy.dir.join("state"))? {
             if ReportId::parse(&name).is_ok() || name.starts_with("user-") {
-                self.put_back(&deputy.remembered(&name), &self.remembered(&name))?;
+                self.put_back(&deputy.remembered(&name), &self.remembered(&name), lives)?;
             }
         }
         for place in [Place::New, Place::Done, Place::Dead] {
             for id in deputy.own_ids(place)? {
-                self.bring_back_report(deputy, place, &id)?;
+                self.bring_back_report(deputy, place, &id, lives)?;
             }
         }
         for name in names(&deputy.corrupt_dir())? {
+            lives()?;
+            let aside = self.corrupt_dir().join(&name);
             let id = ReportId::parse(&name).ok();
             match id.and_then(|id| Some(self.path(self.find(&id)?, &id))) {
                 Some(damaged) => drop(self.put_aside(&damaged)?),
-                None => self.put_back(
-                    &deputy.corrupt_dir().join(&name),
-                    &self.corrupt_dir().join(&name),
-                )?,
+                // A process that was killed may have moved it.
+                None if aside.symlink_metadata().is_ok() => {}
+                None => self.put_back(&deputy.corrupt_dir().join(&name), &aside, lives)?,
             }
         }
+        lives()?;
         let old = old(run);
         fs::rename(&deputy.dir, &old)?;
         fs::remove_dir_all(&old)
     }
 
-    fn bring_back_report(&self, deputy: &Self, place: Place, id: &ReportId) -> io::Result<()> {
+    /// Removes the files from the disk of which the deputy had a copy, and has none any more.
+    fn forget(&self, deputy: &Self, lives: &Lives) -> io::Result<()> {
+        let copied = read(&deputy.dir.join(COPIED))?.unwrap_or_default();
+        let mut changed = BTreeSet::new();
+        for name in str::from_utf8(&copied).unwrap_or_default().lines() {
+            let ours = self.remembered(name);
+            if deputy.remembered(name).symlink_metadata().is_err() && is_file(&ours) {
+                lives()?;
+                unless_gone(fs::remove_file(&ours))?;
+                changed.extend(ours.parent().map(Path::to_owned));
+            }
+        }
+        changed.iter().try_for_each(|dir| sync_dir(dir))
+    }
+
+    fn bring_back_report(
+        &self,
+        deputy: &Self,
+        place: Place,
+        id: &ReportId,
+        lives: &Lives,
+    ) -> io::Result<()> {
         let own = deputy.path(place, id);
         if is_mark(&own) {
+            lives()?;
             return self.finish(std::slice::from_ref(id), place);
         }
-        self.put_back(&own, &self.path(place, id))?;
+        self.put_back(&own, &self.path(place, id), lives)?;
         if place != Place::New {
             unless_gone(fs::remove_file(self.path(Place::New, id)))?;
         }
@@ -90,14 +129,17 @@ impl Spool {
     }
 
     /// Puts a file, or all files of a directory, onto the disk, where that does not hold the same.
-    fn put_back(&self, from: &Path, to: &Path) -> io::Result<()> {
+    ///
+    /// Where the disk is full, the ballast is given up for it.
+    fn put_back(&self, from: &Path, to: &Path, lives: &Lives) -> io::Result<()> {
         if is_dir(from) {
-            DirBuilder::new().recursive(true).mode(0o700).create(to)?;
+            self.with_ballast(|| DirBuilder::new().recursive(true).mode(0o700).create(to))?;
             for name in names(from)? {
-                self.put_back(&from.join(&name), &to.join(&name))?;
+                self.put_back(&from.join(&name), &to.join(&name), lives)?;
             }
             return Ok(());
         }
+        lives()?;
         let Some(bytes) = read(from)? else {
             return Ok(());
         };
@@ -108,54 +150,69 @@ impl Spool {
         if read(to).ok().flatten().as_ref() == Some(&bytes) {
             return Ok(());
         }
-        commit(&self.dir.join("tmp/.brought-back"), dir, name, &bytes)
+        let draft = self.dir.join("tmp/.brought-back");
+        self.with_ballast(|| commit(&draft, dir, name, &bytes))
     }
 
     fn remembered(&self, name: &str) -> PathBuf {
         self.dir.join("state").join(name)
     }
+
+    /// Returns the directories of what is about no single report.
+    pub(super) fn remembered_dirs(&self) -> [PathBuf; 6] {
+        REMEMBERED.map(|name| self.remembered(name))
+    }
 }
 
-/// Removes the files of a directory that the other one does not have.
-fn forget_others(from: &Path, to: &Path) -> io::Result<()> {
-    if !is_dir(to) {
-        return Ok(());
-    }
-    for name in names(to)? {
-        let (its, ours) = (from.join(&name), to.join(&name));
-        if is_dir(&ours) {
-            forget_others(&its, &ours)?;
-        } else if fs::symlink_metadata(&its).is_err() {
-            unless_gone(fs::remove_file(&ours))?;
+/// Shows that this process is at work, or fails where another one has taken its place.
+type Lives<'a> = dyn Fn() -> io::Result<()> + 'a;
+
+/// A copy that is being made of what is remembered.
+struct Copy<'a> {
+    from: PathBuf,
+    to: PathBuf,
+    /// Number of bytes that it may still take.
+    room: u64,
+    /// The files in it, a line each.
+    copied: String,
+    lives: &'a Lives<'a>,
+}
+
+impl Copy<'_> {
+    /// Copies what has this name, a file or a directory with all files in it, unless the disk does
+    /// not give it out, or there is no room for it.
+    fn copy(&mut self, name: &Path) -> io::Result<()> {
+        let (from, to) = (self.from.join(name), self.to.join(name));
+        if is_dir(&from) {
+            if self.has_room(0) {
+                DirBuilder::new().mode(0o700).create(to)?;
+                let names = names(&from).unwrap_or_default().into_iter();
+                names
+                    .map(|it| name.join(it))
+                    .try_for_each(|it| self.copy(&it))?;
+            }
+            return Ok(());
         }
-    }
-    sync_dir(to)
-}
-
-/// Copies a file, or a directory with all files in it. It leaves out what a failing disk does not
-/// give out: a message too many is better than none.
-fn copy(from: &Path, to: &Path, room: &mut u64) -> io::Result<()> {
-    if is_dir(from) {
-        take(room, 0)?;
-        DirBuilder::new().mode(0o700).create(to)?;
-        for name in names(from).unwrap_or_default() {
-            copy(&from.join(&name), &to.join(&name), room)?;
+        (self.lives)()?;
+        let (Ok(Some(bytes)), Some(line)) = (read(&from), name.to_str()) else {
+            return Ok(());
+        };
+        if self.has_room(bytes.len() as u64) && !line.contains('\n') {
+            crate::draft::begin(&to)?.write_all(&bytes)?;
+            self.copied += line;
+            self.copied.push('\n');
         }
-        return Ok(());
+        Ok(())
     }
-    let Ok(Some(bytes)) = read(from) else {
-        return Ok(());
-    };
-    take(room, bytes.len() as u64)?;
-    crate::draft::begin(to)?.write_all(&bytes)
-}
 
-fn take(room: &mut u64, bytes: u64) -> io::Result<()> {
-    let left = room.checked_sub(bytes.next_multiple_of(BLOCK).max(BLOCK));
-    *room = left.ok_or_else(|| {
-        io::Error::other("the spool remembers more than there is room for in memory")
-    })?;
-    Ok(())
+    /// Takes so many bytes, if there are so many.
+    fn has_room(&mut self, bytes: u64) -> bool {
+        let left = self
+            .room
+            .checked_sub(bytes.next_multiple_of(BLOCK).max(BLOCK));
+        self.room = left.unwrap_or(self.room);
+        left.is_some()
+    }
 }
 
 /// Reads a file; `None` if there is none, or something else.
@@ -193,6 +250,11 @@ pub(super) fn old(run: &Path) -> PathBuf {
     run.join("deputy.old")
 }
 
+/// Returns true if this is a file, and no link to one.
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+}
+
 /// Returns true if this is a directory, and no link to one.
 pub(super) fn is_dir(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
@@ -211,7 +273,7 @@ pub(super) fn clear(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::report::{Report, SinkKey, sample};
-    use crate::spool::{Kept, Ledger};
+    use crate::spool::{ChangeLock, Kept, Ledger, Lock};
 
     fn report(number: u64) -> Report {
         let report = sample();
@@ -228,7 +290,7 @@ mod tests {
         spool.put(&waits).unwrap();
         spool.keep(Kept::Outage, "web", Some(&1)).unwrap();
         spool.keep(Kept::Outage, "db", Some(&1)).unwrap();
-        spool.appoint(&deputy, dir.path()).unwrap();
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
 
         deputy.put(&new).unwrap();
         let sink = SinkKey::Machine("mail".into());
@@ -253,7 +315,7 @@ mod tests {
         assert_eq!(deputy.only_in_memory(), 1);
         assert_eq!(spool.ids(Place::New).unwrap().len(), 2);
 
-        spool.bring_back(&deputy, dir.path()).unwrap();
+        spool.bring_back(&deputy, dir.path(), &|| Ok(())).unwrap();
         check(&spool);
         assert!(!spool.in_use(dir.path()).is_deputy());
     }
@@ -263,7 +325,7 @@ mod tests {
         let (dir, spool) = crate::spool::empty();
         let deputy = spool.deputy(dir.path());
         spool.put(&report(1)).unwrap();
-        spool.appoint(&deputy, dir.path()).unwrap();
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
         deputy.put(&report(2)).unwrap();
         let both = [report(1).id, report(2).id];
         deputy.finish(&both, Place::Done).unwrap();
@@ -273,14 +335,73 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_that_remembers_too_much_gets_no_deputy() {
+    fn what_there_is_no_room_for_in_memory_stays_on_the_disk() {
         let (dir, spool) = crate::spool::empty();
         let sink = SinkKey::Machine("mail".into());
-        let much = "x".repeat(usize::try_from(MOST_REMEMBERED).unwrap());
+        let much = "x".repeat(usize::try_from(MOST_REMEMBERED - BLOCK).unwrap());
         spool.write_group(&sink, "web", &much).unwrap();
+        spool.write_group(&sink, "db", &"told").unwrap();
+        spool.write_group(&sink, "cache", &"told").unwrap();
         let deputy = spool.deputy(dir.path());
-        let why = spool.appoint(&deputy, dir.path()).unwrap_err();
-        assert!(why.to_string().contains("more than there is room"), "{why}");
-        assert!(!spool.in_use(dir.path()).is_deputy());
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
+        let known = |spool: &Spool, job| spool.group::<String>(&sink, job).unwrap();
+        assert_eq!(known(&deputy, "web"), None);
+        assert_eq!(known(&deputy, "db"), Some("told".to_owned()));
+        deputy.forget_group(&sink, "db").unwrap();
+        spool.bring_back(&deputy, dir.path(), &|| Ok(())).unwrap();
+        let sizes = ["web", "db", "cache"].map(|job| known(&spool, job).map(|it| it.len()));
+        assert_eq!(sizes, [Some(much.len()), None, Some(4)]);
+    }
+
+    #[test]
+    fn a_damaged_report_that_was_put_aside_before_a_kill_stays_as_it_was() {
+        let (dir, spool) = crate::spool::empty();
+        let deputy = spool.deputy(dir.path());
+        let id = report(1).id;
+        fs::write(spool.path(Place::New, &id), "damaged").unwrap();
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
+        deputy.read(Place::New, &id).unwrap_err();
+        spool.put_aside(&spool.path(Place::New, &id)).unwrap();
+        spool.bring_back(&deputy, dir.path(), &|| Ok(())).unwrap();
+        let aside = spool.corrupt_dir().join(id.as_str());
+        assert_eq!(fs::read_to_string(aside).unwrap(), "damaged");
+    }
+
+    #[test]
+    fn who_was_stopped_as_it_brought_things_back_leaves_the_rest_to_the_next() {
+        let (dir, spool) = crate::spool::empty();
+        let deputy = spool.deputy(dir.path());
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
+        deputy.put(&report(1)).unwrap();
+        let lock = ChangeLock::open(dir.path()).unwrap();
+        assert!(lock.try_alone().unwrap());
+        lock.replace().unwrap();
+        let next = ChangeLock::open(dir.path()).unwrap();
+        assert!(next.try_alone().unwrap());
+        let stopped = spool.bring_back(&deputy, dir.path(), &|| lock.lives());
+        assert!(stopped.is_err() && spool.in_use(dir.path()).is_deputy());
+        spool
+            .bring_back(&deputy, dir.path(), &|| next.lives())
+            .unwrap();
+        assert_eq!(spool.ids(Place::New).unwrap(), [report(1).id]);
+    }
+
+    #[test]
+    fn a_lock_counts_whichever_spool_is_in_use_when_it_was_taken() {
+        let (dir, spool) = crate::spool::empty();
+        let (run, at) = (dir.path(), std::time::Duration::ZERO);
+        let before = spool.in_use(run).lock("mail", at).unwrap();
+        spool.appoint(&spool.deputy(run), run, &|| Ok(())).unwrap();
+        let deputy = spool.in_use(run);
+        assert!(deputy.is_deputy() && before.is_some());
+        assert!(deputy.lock("mail", at).unwrap().is_none());
+        drop(before);
+        let meanwhile = deputy.lock("mail", at).unwrap();
+        spool.bring_back(&deputy, run, &|| Ok(())).unwrap();
+        let back = spool.in_use(run);
+        assert!(!back.is_deputy() && meanwhile.as_ref().is_some_and(Lock::is_ours));
+        assert!(back.lock("mail", at).unwrap().is_none());
+        drop(meanwhile);
+        assert!(back.lock("mail", at).unwrap().is_some());
     }
 }

@@ -160,8 +160,8 @@ pub fn points(log: &Path) -> Vec<Point> {
         }
         let nth = counts.entry((pid, call)).or_default();
         *nth += 1;
-        let changes =
-            CHANGING.contains(&call) || (call.starts_with("open") && arguments.contains("O_CREAT"));
+        let changes = (CHANGING.contains(&call) && !is_sharing(call, arguments))
+            || (call.starts_with("open") && arguments.contains("O_CREAT"));
         stacks += usize::from(pid == main && call == "sigaltstack");
         let starting = stacks < 2;
         let seen = Point {
@@ -177,6 +177,12 @@ pub fn points(log: &Path) -> Vec<Point> {
         }
     }
     points.into_values().collect()
+}
+
+/// Returns true if the call shares a lock with others, or gives it up. A kill does the latter too, so
+/// it leaves the same as one at the next call.
+fn is_sharing(call: &str, arguments: &str) -> bool {
+    call == "flock" && (arguments.contains("LOCK_SH") || arguments.contains("LOCK_UN"))
 }
 
 /// Returns the points to try: all of them, or those that change something and `others` of the rest.

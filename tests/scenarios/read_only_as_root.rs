@@ -3,7 +3,9 @@
 //!
 //! These take root: leave them out with `-- --skip as_root`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount_bind, mount_remount, unmount};
@@ -290,6 +292,102 @@ fn what_is_being_sent_from_memory_as_the_disk_becomes_writable_is_told_once() {
 }
 
 #[test]
+fn a_sink_that_hangs_puts_off_no_change_back() {
+    let (machine, _disk) = machine_with_disk();
+    let cover = Cover::of(&machine.spool);
+    set(&machine, "one.hang", "");
+    hook(&machine, "web", "pre-start");
+    hook(&machine, "web", "post-stop");
+    wait_for("a message", || lines(&machine, "one.offered").len() == 1);
+    drop(cover);
+    deliver(&machine, 0);
+    assert!(!machine.run.join("deputy").exists());
+    assert_eq!(in_place(&machine, "new"), 1);
+    // The sink's lock counts as before.
+    deliver(&machine, 1);
+    assert_eq!(lines(&machine, "one.offered").len(), 1);
+    no_longer(&machine, "one.hang");
+    machine.settle();
+    all_is_on_the_disk(&machine, 1);
+}
+
+#[test]
+fn a_process_that_is_stopped_in_the_middle_of_a_step_holds_up_no_change_over_for_ever() {
+    let (machine, _disk) = machine_with_disk();
+    deliver(&machine, 0);
+    let lock = machine.run.join("deputy.lock");
+    let in_a_step = File::open(&lock).unwrap();
+    in_a_step.lock_shared().unwrap();
+    make_read_only(&machine.spool);
+    crash(&machine, "web", 1);
+    wait_for("a message", || told(&machine, "one").len() == 1);
+    machine.settle();
+    // Another one is stopped as it changes over.
+    let alone = File::open(&lock).unwrap();
+    alone.lock().unwrap();
+    make_writable(&machine.spool);
+    deliver(&machine, 1);
+    all_is_on_the_disk(&machine, 1);
+}
+
+#[test]
+fn who_does_not_read_what_a_deliverer_says_holds_up_no_change_over() {
+    let (machine, _disk) = machine_with_disk();
+    crash(&machine, "web", 3);
+    machine.settle();
+    let (reads_nothing, output) = io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&output, true).unwrap();
+    while (&output).write(&[b'x'; 512]).is_ok() {}
+    rustix::io::ioctl_fionbio(&output, false).unwrap();
+    let mut command = machine.command("deliver");
+    command.args(["--later", "6m"]).stdout(output);
+    let mut blocked = command.spawn().unwrap();
+    // It says that it has made one.
+    wait_for("the summary", || in_place(&machine, "new") == 1);
+    let lock = File::open(machine.run.join("deputy.lock")).unwrap();
+    wait_for("the spool", || lock.try_lock().is_ok());
+    drop(lock);
+    drop(reads_nothing);
+    drop(command);
+    assert!(blocked.wait().is_ok());
+}
+
+#[test]
+fn a_drill_while_the_disk_is_unmounted_is_on_it_afterwards() {
+    let (machine, _disk) = machine_with_disk();
+    machine.configure("web", "");
+    make_read_only(&machine.spool);
+    crash(&machine, "db", 1);
+    let repair = machine.path("repair");
+    fs::create_dir(&repair).unwrap();
+    mount_bind(&machine.spool, &repair).unwrap();
+    unmount(&machine.spool, UnmountFlags::empty()).unwrap();
+    let send = ["post-stop", "--simulate-crash", "--send", "--job", "web"];
+    said(&machine, &send);
+    assert_eq!(told(&machine, "one").len(), 2);
+    assert_eq!(names_in(&machine.spool), [""; 0]);
+    mount_bind(&repair, &machine.spool).unwrap();
+    unmount(&repair, UnmountFlags::empty()).unwrap();
+    make_writable(&machine.spool);
+    deliver(&machine, 0);
+    assert_eq!(names_in(&machine.spool.join("state/drills")), ["web"]);
+    all_is_on_the_disk(&machine, 2);
+}
+
+#[test]
+fn a_full_disk_gives_its_ballast_for_what_comes_back_from_memory() {
+    let (machine, disk) = machine_with_disk();
+    disk.fill();
+    make_read_only(&machine.spool);
+    crash(&machine, "web", 1);
+    assert_eq!(told(&machine, "one").len(), 1);
+    make_writable(&machine.spool);
+    deliver(&machine, 0);
+    assert!(!machine.run.join("deputy").exists());
+    assert_eq!(in_place(&machine, "done"), 1);
+}
+
+#[test]
 fn a_directory_of_the_spool_that_is_read_only_keeps_nobody_from_being_told() {
     for part in ["new", "state", "lock", "done"] {
         let (machine, _disk) = machine_with_disk();
@@ -371,6 +469,66 @@ fn whatever_is_in_the_place_of_the_deputys_files_keeps_nobody_from_being_told() 
             make_writable(&machine.spool);
             all_is_on_the_disk(&machine, 2);
         }
+    }
+}
+
+#[test]
+fn whatever_is_in_the_place_of_a_deputys_parts_keeps_nobody_from_being_told() {
+    let parts = [
+        "deputy/new",
+        "deputy/tmp",
+        "deputy/state",
+        "deputy/state/groups",
+        "deputy/done",
+        "deputy/corrupt",
+        "deputy/copied",
+        "lock",
+    ];
+    for part in parts {
+        let (machine, _disk) = machine_with_disk();
+        crash(&machine, "web", 1);
+        make_read_only(&machine.spool);
+        crash(&machine, "db", 1);
+        assert_eq!(told(&machine, "one").len(), 2, "{part}");
+        machine.settle();
+        let path = machine.run.join(part);
+        let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        symlink("/dev/zero", path).unwrap();
+        crash(&machine, "cache", 1);
+        deliver(&machine, 1);
+        wait_for("the message", || told(&machine, "one").len() >= 3);
+        make_writable(&machine.spool);
+        deliver(&machine, 2);
+        machine.settle();
+        assert!(!machine.run.join("deputy").exists(), "{part}");
+        assert_eq!(in_place(&machine, "new"), 0, "{part}");
+    }
+}
+
+#[test]
+fn whatever_is_in_the_place_of_the_disks_name_blocks_nobody() {
+    for is_link in [false, true] {
+        let (machine, _disk) = machine_with_disk();
+        make_read_only(&machine.spool);
+        crash(&machine, "web", 1);
+        let file = machine.run.join("deputy/stands-for");
+        fs::remove_file(&file).unwrap();
+        if is_link {
+            symlink("/dev/zero", &file).unwrap();
+        } else {
+            let mode = rustix::fs::Mode::RUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
+        }
+        crash(&machine, "db", 1);
+        let told_so = said(&machine, &["deliver"]);
+        assert!(told_so.contains(&format!("remove {}", file.display())));
+        machine.settle();
+        assert_eq!(told(&machine, "one").len(), 2);
+        said(&machine, &["list"]);
+        fs::remove_file(&file).unwrap();
+        make_writable(&machine.spool);
+        all_is_on_the_disk(&machine, 2);
     }
 }
 

@@ -144,7 +144,7 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     places::check(&subject, &mut checks);
     collecting::config(&subject, &mut checks);
     collecting::collectors(&subject, marker.as_ref(), observed, &mut checks);
-    let drill = places.spool().last_drill(job).ok().flatten();
+    let drill = places.spool_in_use().last_drill(job).ok().flatten();
     telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
     deliverer::check(&subject, &mut checks);
     telling::spool(&subject, drill.as_ref(), &mut checks);

@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::catch::nudge;
 use crate::clock::Now;
+use crate::deliver::hold::Hold;
 use crate::deliver::{locks, sink_lock};
 use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, say};
@@ -51,11 +52,12 @@ pub struct DropArgs {
 
 pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<ExitCode> {
     // If it cannot be done, the spool in use stays.
-    let _ = locks::change_over(places, false, locks::CHANGE)?;
+    let _ = locks::change_over(places, false);
+    let hold = &Hold::new(places, &say);
     let entries = Entries::of(places)?;
     let mut waiting = Vec::new();
-    for brief in reports(places, &entries, &args.ids, out)? {
-        let keys = sinks(places, &brief)?;
+    for brief in reports(hold, &entries, &args.ids, out)? {
+        let keys = sinks(hold, places, &brief)?;
         let asked = keys.into_iter().filter(|key| {
             args.sink
                 .as_ref()
@@ -68,7 +70,7 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
     let (mut due, mut busy) = (0, 0);
     for key in keys {
         let name = told::name(key);
-        let Some(_lock) = patiently(places, key)? else {
+        let Some(_lock) = patiently(hold, key)? else {
             busy += 1;
             say(&format!(
                 "a deliverer is sending to {name} right now, so its reports are unchanged; try again"
@@ -76,11 +78,8 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
             continue;
         };
         for (_, brief) in waiting.iter().filter(|(its, _)| its == key) {
-            if places
-                .held_spool()
-                .hurry(&brief.id, key)
-                .with_context(|| format!("cannot write the ledger of {}", brief.id))?
-            {
+            let is_due = hold.spool().hurry(&brief.id, key);
+            if is_due.with_context(|| format!("cannot write the ledger of {}", brief.id))? {
                 due += 1;
                 let _ = writeln!(
                     out,
@@ -109,13 +108,14 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
 }
 
 pub fn drop(args: &DropArgs, places: &Places, out: &mut impl Write) -> Result<ExitCode> {
-    let _ = locks::change_over(places, false, locks::CHANGE)?;
+    let _ = locks::change_over(places, false);
+    let hold = &Hold::new(places, &say);
     let entries = Entries::of(places)?;
-    let reports = reports(places, &entries, &args.ids, out)?;
+    let reports = reports(hold, &entries, &args.ids, out)?;
     ensure!(!reports.is_empty(), "nothing was dropped");
     let mut code = ExitCode::SUCCESS;
     for brief in reports {
-        if !drop_one(&brief, args, places, Now::read().wall, out)? {
+        if !drop_one(&brief, args, (hold, places), Now::read().wall, out)? {
             code = ExitCode::FAILURE;
         }
     }
@@ -127,7 +127,7 @@ pub fn drop(args: &DropArgs, places: &Places, out: &mut impl Write) -> Result<Ex
 fn drop_one(
     brief: &Brief,
     args: &DropArgs,
-    places: &Places,
+    (hold, places): (&Hold, &Places),
     now: Timestamp,
     out: &mut impl Write,
 ) -> Result<bool> {
@@ -137,11 +137,11 @@ fn drop_one(
         .map(|why| format!(": {}", one_line(why, WHY)))
         .unwrap_or_default();
     let why = format!("by hand, {}{reason}", moment(now));
-    let sinks = sinks(places, brief)?;
+    let sinks = sinks(hold, places, brief)?;
     // All or none: a report that moved to dead/ while a sink is at it would be told to nobody else.
     let mut locks = Vec::new();
     for key in &sinks {
-        let Some(lock) = patiently(places, key)? else {
+        let Some(lock) = patiently(hold, key)? else {
             let name = told::name(key);
             say(&format!(
                 "{} was not dropped: a deliverer is sending to {name} right now; try again",
@@ -152,19 +152,20 @@ fn drop_one(
         locks.push(lock);
     }
     let mut dropped = Vec::new();
+    let spool = hold.spool();
     for key in &sinks {
-        if places
-            .held_spool()
+        if spool
             .give_up(&brief.id, key, &why)
             .with_context(|| format!("cannot write the ledger of {}", brief.id))?
         {
             dropped.push(told::name(key));
         }
     }
-    places
-        .held_spool()
+    spool
         .finish(std::slice::from_ref(&brief.id), Place::Dead)
         .context("cannot move the report to dead/")?;
+    // Whoever reads this slowly must not hold up a change over.
+    std::mem::drop(spool);
     let whom = if dropped.is_empty() {
         "no sink was waiting for it".to_owned()
     } else {
@@ -182,7 +183,7 @@ fn drop_one(
 /// Returns the waiting reports of these names, or all that wait. A named report that does not wait
 /// is reported.
 fn reports(
-    places: &Places,
+    hold: &Hold,
     entries: &Entries,
     names: &[String],
     out: &mut impl Write,
@@ -195,31 +196,34 @@ fn reports(
         .since(None)
         .map(|(id, place)| (id, *place))
         .filter(|_| names.is_empty());
-    let spool = places.held_spool();
-    let mut reader = Reader::new(&spool);
-    let mut found = Vec::new();
-    for (id, place) in asked.into_iter().chain(all) {
-        if place == Place::New {
-            found.extend(reader.read(id, place));
-        } else if !names.is_empty() {
-            let _ = writeln!(
-                out,
-                "{id} is not waiting: it is in {}/; `lastwords show {id}` tells why",
-                place.name()
-            );
-        }
+    let (waiting, others): (Vec<_>, Vec<_>) = asked
+        .into_iter()
+        .chain(all)
+        .partition(|(_, place)| *place == Place::New);
+    for (id, place) in others.into_iter().filter(|_| !names.is_empty()) {
+        let _ = writeln!(
+            out,
+            "{id} is not waiting: it is in {}/; `lastwords show {id}` tells why",
+            place.name()
+        );
     }
+    let spool = hold.spool();
+    let mut reader = Reader::new(&spool);
+    let waiting = waiting.into_iter();
+    let found = waiting
+        .filter_map(|(id, place)| reader.read(id, place))
+        .collect();
     reader
         .complaint()
-        .iter()
-        .for_each(|complaint| say(complaint));
+        .into_iter()
+        .for_each(|complaint| hold.say(complaint));
     Ok(found)
 }
 
 /// Returns the sinks that a report waits for.
-fn sinks(places: &Places, brief: &Brief) -> Result<Vec<SinkKey>> {
+fn sinks(hold: &Hold, places: &Places, brief: &Brief) -> Result<Vec<SinkKey>> {
     let ledgers = told::ledgers(
-        &places.held_spool(),
+        &hold.spool(),
         &mut Configs::new(places),
         Addressed::of(brief, Place::New),
     )?;
@@ -231,9 +235,9 @@ fn sinks(places: &Places, brief: &Brief) -> Result<Vec<SinkKey>> {
 }
 
 /// Returns the sink's lock as soon as a deliverer gives it up; `None` if that takes too long.
-fn patiently(places: &Places, key: &SinkKey) -> Result<Option<Lock>> {
+fn patiently(hold: &Hold, key: &SinkKey) -> Result<Option<Lock>> {
     let now = || Now::read().monotonic;
-    let lock = |now| places.held_spool().lock(&sink_lock(key), now);
+    let lock = |now| hold.spool().lock(&sink_lock(key), now);
     locks::wait_for(lock, PATIENCE, now)
         .with_context(|| format!("cannot lock the sink {}", told::name(key)))
 }

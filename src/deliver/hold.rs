@@ -1,0 +1,156 @@
+//! Holds the spool that is in use, for one step after the other: meanwhile no process changes over
+//! to the spool's deputy or back.
+//!
+//! All threads of a process hold it together, by one lock. Within a step each further hold costs
+//! nothing. What is said meanwhile is printed once the last of them lets go, so that whoever reads
+//! our output slowly holds up no change over.
+
+use std::mem;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::places::Places;
+use crate::spool::{ChangeLock, Spool};
+
+/// How often to look whether others have let go.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often to look before they count as stopped, without a sign of life: for 10 s. This counts
+/// looks, as this process may be stopped itself.
+const MOST_LOOKS: u32 = 500;
+
+/// The hold that a process has on its spool.
+pub struct Hold<'a> {
+    places: &'a Places,
+    /// Prints a line for the person who started this process.
+    print: &'a (dyn Fn(&str) + Sync),
+    holders: Mutex<Holders>,
+}
+
+#[derive(Default)]
+struct Holders {
+    /// Kept open from one step to the next. `None` before the first step, and without a run
+    /// directory, where there is no deputy either.
+    lock: Option<ChangeLock>,
+    /// Number of values that hold the spool now.
+    number: usize,
+    /// The spool in use while there are any.
+    spool: Option<Arc<Spool>>,
+    unsaid: Vec<String>,
+}
+
+/// The spool that holds the truth. As long as this value lives, no process changes over. It is for
+/// one step, not for the time that anybody else takes.
+pub struct SpoolInUse<'a> {
+    hold: &'a Hold<'a>,
+    spool: Arc<Spool>,
+}
+
+impl<'a> Hold<'a> {
+    pub fn new(places: &'a Places, print: &'a (dyn Fn(&str) + Sync)) -> Self {
+        Self {
+            places,
+            print,
+            holders: Mutex::default(),
+        }
+    }
+
+    /// Holds the spool in use. Waits while another process changes over.
+    pub fn spool(&self) -> SpoolInUse<'_> {
+        let mut holders = self.holders();
+        if holders.spool.is_none() {
+            share(&mut holders.lock, self.places);
+        }
+        let in_use = || Arc::new(self.places.spool_in_use());
+        let spool = holders.spool.get_or_insert_with(in_use).clone();
+        holders.number += 1;
+        SpoolInUse { hold: self, spool }
+    }
+
+    /// Prints a line, once nothing of this process holds the spool.
+    pub fn say(&self, line: String) {
+        let mut holders = self.holders();
+        if holders.number > 0 {
+            holders.unsaid.push(line);
+        } else {
+            drop(holders);
+            (self.print)(&line);
+        }
+    }
+
+    fn let_go(&self) {
+        let mut holders = self.holders();
+        holders.number -= 1;
+        if holders.number > 0 {
+            return;
+        }
+        holders.spool = None;
+        if let Some(lock) = &holders.lock {
+            lock.let_go();
+        }
+        let unsaid = mem::take(&mut holders.unsaid);
+        drop(holders);
+        for line in unsaid {
+            (self.print)(&line);
+        }
+    }
+
+    fn holders(&self) -> MutexGuard<'_, Holders> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for SpoolInUse<'_> {
+    type Target = Spool;
+
+    fn deref(&self) -> &Spool {
+        &self.spool
+    }
+}
+
+impl Drop for SpoolInUse<'_> {
+    fn drop(&mut self) {
+        self.hold.let_go();
+    }
+}
+
+/// Takes the lock together with others. Without one the spool can be used all the same.
+fn share(lock: &mut Option<ChangeLock>, places: &Places) {
+    let mut patience = Patience::default();
+    loop {
+        if lock.as_ref().is_none_or(|lock| !lock.is_current()) {
+            *lock = places.change_lock().ok();
+        }
+        let Some(open) = lock else { return };
+        match open.try_shared() {
+            // Another process may have put a new file in its place meanwhile.
+            Ok(true) if !open.is_current() => open.let_go(),
+            Ok(false) => patience.wait(open),
+            _ => return,
+        }
+    }
+}
+
+/// The patience of a process that waits for a change over, or for others' steps.
+#[derive(Default)]
+pub struct Patience {
+    sign: Vec<u8>,
+    looks: u32,
+}
+
+impl Patience {
+    /// Waits for a moment. Takes the lock from others that have shown no sign of life for long.
+    pub fn wait(&mut self, lock: &ChangeLock) {
+        let sign = lock.sign();
+        if sign != self.sign {
+            *self = Self { sign, looks: 0 };
+        }
+        self.looks += 1;
+        if self.looks > MOST_LOOKS {
+            // If it cannot be done now, the next look tries again.
+            let _ = lock.replace();
+        }
+        thread::sleep(PAUSE);
+    }
+}
