@@ -94,8 +94,8 @@
 //! | spool | the directory where reports wait and are kept |
 //! | entry | one report's file in the spool |
 //! | deputy | the spool in memory that stands in for one on a read-only disk |
-| change over | to begin to work with the deputy, or with the disk again ("change back") |
-| away | of the spool's disk: unmounted while the deputy stands in for it |
+//! | change over | to begin to work with the deputy, or with the disk again ("change back") |
+//! | away | of the spool's disk: unmounted while the deputy stands in for it |
 //! | deliverer | the process that sends reports: `lastwords deliver` |
 //! | steward | a process of the deliverer that has one user's rights, for that user's directories |
 //! | sink | a destination: a mailbox, a channel, a server, a program |

@@ -52,7 +52,12 @@ pub fn commit(
         None if places.spool_is_away() => {
             Err(io::Error::other("the spool's file system is not mounted"))
         }
-        None => spool.catch(&mut report),
+        None => spool.catch(&mut report).and_then(|safety| {
+            let on_disk = spool.still_takes_files();
+            // What is in memory is whole, unlike a name.
+            on_disk.or_else(|why| if held.is_ok() { Err(why) } else { Ok(()) })?;
+            Ok(safety)
+        }),
     };
     let service = format!(
         "{} {} ({})",

@@ -76,10 +76,13 @@ impl<'a> Deliverer<'a> {
     }
 
     /// Writes something that must not be forgotten. Where the disk turns out to be read-only, the
-    /// spool's deputy takes it. The write that makes a disk read-only has an error of its own.
-    /// Nothing of this thread may hold the spool.
+    /// spool's deputy takes it. The write that makes a disk read-only has an error of its own, or
+    /// none. Nothing of this thread may hold the spool.
     pub fn keep(&self, write: impl Fn(&Spool) -> io::Result<()>) -> Result<()> {
-        let kept = write(&self.spool());
+        let kept = {
+            let spool = self.spool();
+            write(&spool).and_then(|()| spool.still_takes_files())
+        };
         if kept.is_ok() {
             return Ok(());
         }
