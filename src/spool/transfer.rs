@@ -88,6 +88,8 @@ impl Spool {
                 None => self.put_back(&deputy.corrupt_dir().join(&name), &aside, lives)?,
             }
         }
+        // All of it is lost if the disk has failed meanwhile.
+        self.still_takes_files()?;
         lives()?;
         let old = old(run);
         fs::rename(&deputy.dir, &old)?;
