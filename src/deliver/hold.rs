@@ -126,7 +126,8 @@ fn share(lock: &mut Option<ChangeLock>, places: &Places) {
         match open.try_shared() {
             // Another process may have put a new file in its place meanwhile.
             Ok(true) if !open.is_current() => open.let_go(),
-            Ok(false) => patience.wait(open),
+            // Where not even that helps, a message that comes twice is better than none.
+            Ok(false) if patience.wait(open) => {}
             _ => return,
         }
     }
@@ -141,16 +142,18 @@ pub struct Patience {
 
 impl Patience {
     /// Waits for a moment. Takes the lock from others that have shown no sign of life for long.
-    pub fn wait(&mut self, lock: &ChangeLock) {
+    /// Returns false if that cannot be done: then there is nothing to wait for.
+    pub fn wait(&mut self, lock: &ChangeLock) -> bool {
         let sign = lock.sign();
         if sign != self.sign {
             *self = Self { sign, looks: 0 };
         }
         self.looks += 1;
         if self.looks > MOST_LOOKS {
-            // If it cannot be done now, the next look tries again.
+            // Another process may be at it this moment.
             let _ = lock.replace();
         }
         thread::sleep(PAUSE);
+        self.looks <= 2 * MOST_LOOKS
     }
 }

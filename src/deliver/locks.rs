@@ -43,6 +43,8 @@ pub fn change_over(places: &Places, is_suspect: bool) -> io::Result<()> {
         if places.change_over(&lock, is_suspect)? {
             return Ok(());
         }
-        patience.wait(&lock);
+        if !patience.wait(&lock) {
+            return Err(io::Error::other("other processes hold the spool"));
+        }
     }
 }
