@@ -33,6 +33,8 @@ struct Holders {
     /// Kept open from one step to the next. `None` before the first step, and without a run
     /// directory, where there is no deputy either.
     lock: Option<ChangeLock>,
+    /// Once it is spent, the next step does not wait so long again.
+    patience: Patience,
     /// Number of values that hold the spool now.
     number: usize,
     /// The spool in use while there are any.
@@ -60,7 +62,7 @@ impl<'a> Hold<'a> {
     pub fn spool(&self) -> SpoolInUse<'_> {
         let mut holders = self.holders();
         if holders.spool.is_none() {
-            share(&mut holders.lock, self.places);
+            holders.share(self.places);
         }
         let in_use = || Arc::new(self.places.spool_in_use());
         let spool = holders.spool.get_or_insert_with(in_use).clone();
@@ -115,20 +117,25 @@ impl Drop for SpoolInUse<'_> {
     }
 }
 
-/// Takes the lock together with others. Without one the spool can be used all the same.
-fn share(lock: &mut Option<ChangeLock>, places: &Places) {
-    let mut patience = Patience::default();
-    loop {
-        if lock.as_ref().is_none_or(|lock| !lock.is_current()) {
-            *lock = places.change_lock().ok();
-        }
-        let Some(open) = lock else { return };
-        match open.try_shared() {
-            // Another process may have put a new file in its place meanwhile.
-            Ok(true) if !open.is_current() => open.let_go(),
-            // Where not even that helps, a message that comes twice is better than none.
-            Ok(false) if patience.wait(open) => {}
-            _ => return,
+impl Holders {
+    /// Takes the lock together with others. Without one the spool can be used all the same: a
+    /// message that comes twice is better than none.
+    fn share(&mut self, places: &Places) {
+        loop {
+            if self.lock.as_ref().is_none_or(|lock| !lock.is_current()) {
+                self.lock = places.change_lock().ok();
+            }
+            let Some(lock) = &self.lock else { return };
+            match lock.try_shared() {
+                // Another process may have put a new file in its place meanwhile.
+                Ok(true) if !lock.is_current() => lock.let_go(),
+                Ok(true) => {
+                    self.patience = Patience::default();
+                    return;
+                }
+                Ok(false) if self.patience.wait(lock) => {}
+                _ => return,
+            }
         }
     }
 }
