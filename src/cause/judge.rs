@@ -11,7 +11,8 @@
 //!   logger's words or level say that the error was handled, if the service survived the same error
 //!   before, or after a request to stop, because going down has errors of its own.
 //! - **Another life's errors**: a start that names the dead process follows, or the dead process
-//!   began to write only after the error.
+//!   began to write only after the error. So do two starts that the log has taught, or one and a
+//!   failure at the log's end.
 //! - **A burst at the end**, with nothing ordinary in between: the last error counts. If it only
 //!   repeats the one before, or only says that this is the end (`Worker failed to boot`, `Shutting
 //!   down`), the one before counts.
@@ -193,6 +194,7 @@ fn ends_there(tail: &Tail, finding: &Finding) -> bool {
         return false;
     }
     if next.iter().any(|unit| tail.is_our_start(unit))
+        || tail.has_ended_since(finding.lines.end)
         || is_of_another_life(tail, finding, &after)
         || next.len() > NEXT_START
     {

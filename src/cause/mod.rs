@@ -29,6 +29,7 @@ pub mod last_words;
 pub mod lexicon;
 #[cfg(test)]
 mod lines;
+mod lives;
 pub mod logged;
 mod prefix;
 pub mod runtimes;
@@ -123,7 +124,7 @@ fn choose(
     told: Option<kernel::KernelCause>,
 ) -> Option<Explanation> {
     let found = judge::found(lines);
-    let tail = Tail::read(lines, view, &found, scene);
+    let tail = Tail::read(lines, 0, view, &found, scene);
     let judgement = judge::judge(&tail, &found);
     let proven = match &judgement {
         LogEvidence::Proven(finding) => Some(finding),

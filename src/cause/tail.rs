@@ -7,8 +7,10 @@ use std::ops::Range;
 
 use super::aftermath::{self, Remark};
 use super::beneath;
+use super::entry::LogLevel;
 use super::finding::Finding;
 use super::lexicon::Sense;
+use super::lives::{self, Role};
 use super::scene::Scene;
 use super::text::{LogLine, is_same_but_digits};
 use super::window::LogWindow;
@@ -36,7 +38,10 @@ pub struct Tail<'a> {
     pub scene: &'a Scene<'a>,
     /// The last units, newest first. Blank lines are none.
     pub units: Vec<TailUnit<'a>>,
-    /// True if the units go back to the log's first line.
+    /// Index of the line with which each of the last lives begins, newest first, as far as the log
+    /// teaches how lives begin.
+    begins: Vec<usize>,
+    /// True if the units go back to the log's first line, or to the life's.
     pub is_whole: bool,
     /// True if a logger writes the log.
     pub has_form: bool,
@@ -62,9 +67,10 @@ pub struct TailUnit<'a> {
 }
 
 impl<'a> Tail<'a> {
-    /// Reads the last units.
+    /// Reads the last units. The lines before the index `first` are an earlier life's.
     pub fn read(
         lines: &'a [LogLine],
+        first: usize,
         view: LogWindow<'a>,
         found: &'a [Finding],
         scene: &'a Scene,
@@ -76,19 +82,21 @@ impl<'a> Tail<'a> {
         errors.sort_unstable();
         let mut units = Vec::new();
         let mut end = lines.len();
-        while end > 0 && units.len() < MOST {
+        while end > first && units.len() < MOST {
             let error = take_error(&mut errors, end);
             let range = error.unwrap_or(end - 1)..end;
             end = range.start;
             let error = error.and_then(|_| last_error(found, range.end));
             units.extend(TailUnit::read(lines, range, error, scene));
         }
+        let begins = learn_begins(&mut units);
         let last = |count| lines.iter().rev().take(count);
         Self {
             lines,
             scene,
             units,
-            is_whole: end == 0,
+            begins,
+            is_whole: end <= first,
             has_form: last(FORM).any(|line| !line.is_raw()),
             names_us: scene.pid.is_some() && last(FAR).any(|line| line.pid() == scene.pid),
             view,
@@ -146,6 +154,18 @@ impl<'a> Tail<'a> {
     /// Returns true if the unit is a start that names the dead process.
     pub fn is_our_start(&self, unit: &TailUnit) -> bool {
         unit.remark == Some(Remark::Start) && unit.pid.is_some() && unit.pid == self.scene.pid
+    }
+
+    /// Returns true if the service has ended again since this line: two more lives have begun, or
+    /// one that the log ends with the failure of.
+    pub fn has_ended_since(&self, line: usize) -> bool {
+        let since = self.begins.iter().take_while(|begin| **begin >= line);
+        let fails = |unit: &TailUnit| unit.is_error();
+        match since.count() {
+            0 => false,
+            1 => self.units.first().is_some_and(fails),
+            _ => true,
+        }
     }
 
     /// Returns true if someone asked this life of the service to go down, in the last lines before
@@ -283,6 +303,49 @@ impl<'a> TailUnit<'a> {
             pid,
         })
     }
+
+    /// Returns what it may be to a life.
+    fn role(&self) -> Role {
+        let said = self.line.senses();
+        match self.remark {
+            Some(Remark::Start) => Role::Start,
+            Some(Remark::Epilogue | Remark::Closing | Remark::Request) => Role::End,
+            _ if self.is_error() => Role::End,
+            _ if self.line.level() == Some(LogLevel::Warn) || said.is_handled() => Role::Work,
+            _ if said.has(Sense::Start) => Role::Start,
+            _ => Role::Any,
+        }
+    }
+
+    /// Returns true if it is an error, or begins with the words of one.
+    fn is_error(&self) -> bool {
+        let said = self.line.senses();
+        let says = said.begins(Sense::Failure) || said.opens(Sense::Fatal);
+        self.error.is_some() || self.line.level() >= Some(LogLevel::Error) || says
+    }
+}
+
+/// Marks the units with which lives begin, where the log teaches that. Returns the index of the
+/// first line of each life, newest first.
+fn learn_begins(units: &mut [TailUnit]) -> Vec<usize> {
+    let parts = units.iter().rev().map(|it| (it.line.head(), it.role()));
+    let learnt = lives::begins(&parts.collect::<Vec<_>>());
+    let newest = units.len().saturating_sub(1);
+    let mut begins = Vec::new();
+    let mut above = None;
+    for begin in learnt {
+        let Some(unit) = units.get_mut(newest - begin) else {
+            continue;
+        };
+        unit.remark = Some(Remark::Start);
+        // Lives that said no more count as one.
+        if above.is_none_or(|above| above + 1 < begin) {
+            begins.push(unit.lines.start);
+        }
+        above = Some(begin);
+    }
+    begins.reverse();
+    begins
 }
 
 /// Takes the error whose lines end here, together with those that overlap it. Returns its first

@@ -28,7 +28,7 @@ fn what_of(found: &[Finding], last: Option<Finding>, log: &str, exit: &Exit) -> 
     };
     let lines = text::read(log);
     decide(
-        &Tail::read(&lines, LogWindow::default(), found, &scene),
+        &Tail::read(&lines, 0, LogWindow::default(), found, &scene),
         found,
         last,
     )

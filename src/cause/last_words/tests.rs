@@ -12,7 +12,7 @@ fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
         kernel: ("", &[]),
     };
     let lines = text::read(log);
-    read(&Tail::read(&lines, LogWindow::default(), &[], &scene))
+    read(&Tail::read(&lines, 0, LogWindow::default(), &[], &scene))
         .map(|finding| (finding.kind, finding.what))
 }
 

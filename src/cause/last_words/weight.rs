@@ -170,7 +170,7 @@ mod tests {
             kernel: ("", &[]),
         };
         let lines = text::read(log);
-        let tail = Tail::read(&lines, LogWindow::default(), &[], &scene);
+        let tail = Tail::read(&lines, 0, LogWindow::default(), &[], &scene);
         weight(&tail, lines.last().expect("a line"))
     }
 
