@@ -95,6 +95,7 @@ fn of_the_logs(
             pid: stop.pid,
             exit: &stop.exit,
             log,
+            since: None,
             kernel: ("kernel log", &clues.kernel),
         };
         cause::explain_redacted(&scene, redactor)

@@ -68,13 +68,15 @@ pub fn judge(tail: &Tail, found: &[Finding]) -> LogEvidence {
     last_words::said(tail).map_or(LogEvidence::Nothing, LogEvidence::Said)
 }
 
-/// Returns all errors in the log that a runtime or a logger has shown.
-pub fn found(lines: &[LogLine]) -> Vec<Finding> {
-    let mut found = runtimes::read(lines);
-    logged::read(lines, &mut found);
+/// Returns all errors in the log that a runtime or a logger has shown, from the line of this index
+/// on: none begins in another life.
+pub fn found(lines: &[LogLine], first: usize) -> Vec<Finding> {
+    let own = lines.get(first..).unwrap_or_default();
+    let mut found = runtimes::read(own);
+    logged::read(own, &mut found);
     // The log was cut before this error said anything.
     found.retain(|it| !it.what.trim().is_empty());
-    found
+    found.into_iter().map(|it| it.moved(first)).collect()
 }
 
 /// Chooses the finding that the service died of. `own` is what the program itself said at the very
@@ -216,8 +218,7 @@ fn ends_there(tail: &Tail, finding: &Finding) -> bool {
         Proof::Said => {
             let is_closing = |unit: &&TailUnit| unit.remark == Some(Remark::Closing);
             // The entry above a trace has the time.
-            let above = finding.lines.start.saturating_sub(1);
-            let died = died.or_else(|| tail.lines.get(above)?.at);
+            let died = died.or_else(|| tail.line_before(finding.lines.start)?.at);
             let is_down = goes_down(died, &said);
             (is_down || said.len() <= AFTER_SAID && said.iter().all(is_closing))
                 && is_soon
@@ -250,7 +251,7 @@ fn goes_down(died: Option<f64>, said: &[&TailUnit]) -> bool {
 
 /// Returns true if the log shows that the dead process began to write only after this finding.
 fn is_of_another_life(tail: &Tail, finding: &Finding, after: &[&TailUnit]) -> bool {
-    let Some(ours) = tail.scene.pid else {
+    let Some(ours) = tail.scene.pid.filter(|_| tail.scene.since.is_none()) else {
         return false;
     };
     if !after.iter().any(|unit| unit.pid == Some(ours)) {

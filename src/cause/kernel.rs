@@ -134,6 +134,7 @@ mod tests {
                 pid: Some(7),
                 exit: &Exit::Unknown,
                 log: None,
+                since: None,
                 kernel: ("", &messages),
             };
             let _ = (read(&scene, &text::read(&log)), around(&scene, Death::Unknown));

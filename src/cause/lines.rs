@@ -63,6 +63,7 @@ impl Case {
             pid: Some(42),
             exit: &self.exit(),
             log: Some(("log", &log)),
+            since: None,
             kernel: ("kernel log", &kernel::from_text(&kernel)),
         })
         .cause;

@@ -159,6 +159,7 @@ mod tests {
                 pid: Some(4242),
                 exit: &exit,
                 log: Some(("log", log)),
+                since: None,
                 kernel: ("", &[]),
             };
             explain(&scene).cause.line

@@ -84,14 +84,15 @@ fn explain_by(scene: &Scene, view: LogWindow, text: &str) -> Option<Explanation>
     for line in &mut lines {
         line.number += first - 1;
     }
-    if !text::keep_own(&mut lines, scene.job) && !view.above.is_empty() {
+    if !text::keep_own(&mut lines, scene.job) && !view.has_life_since(scene.since) {
         return None;
     }
-    let in_log = (*scene.exit == Exit::Unknown)
-        .then(|| aftermath::exit(&lines, scene))
-        .flatten();
     // The journal holds the kernel's messages too.
     let by_kernel = kernel::take(&mut lines);
+    let own = scene.own(&lines);
+    let in_log = (*scene.exit == Exit::Unknown)
+        .then(|| aftermath::exit(own, scene))
+        .flatten();
     let scene = &Scene {
         exit: in_log.as_ref().unwrap_or(scene.exit),
         kernel: match scene.kernel {
@@ -100,7 +101,7 @@ fn explain_by(scene: &Scene, view: LogWindow, text: &str) -> Option<Explanation>
         },
         ..*scene
     };
-    let told = kernel::read(scene, &lines);
+    let told = kernel::read(scene, own);
     let mut explanation = match told {
         Some(told) if told.is_final() => told.explain(scene),
         told => choose(scene, source, &lines, view, told)?,
@@ -123,14 +124,15 @@ fn choose(
     view: LogWindow,
     told: Option<kernel::KernelCause>,
 ) -> Option<Explanation> {
-    let found = judge::found(lines);
-    let tail = Tail::read(lines, 0, view, &found, scene);
+    let first = lines.len() - scene.own(lines).len();
+    let found = judge::found(lines, first);
+    let tail = Tail::read(lines, first, view, &found, scene);
     let judgement = judge::judge(&tail, &found);
     let proven = match &judgement {
         LogEvidence::Proven(finding) => Some(finding),
         _ => None,
     };
-    if !view.above.is_empty() && !tail.is_enough(&found, proven) {
+    if !view.has_life_since(scene.since) && !tail.is_enough(&found, proven) {
         return None;
     }
     Some(match (judgement, told) {
@@ -143,7 +145,7 @@ fn choose(
         (LogEvidence::Proven(finding), None) => from_log(scene, &finding, source, lines),
         (LogEvidence::Said(said), None) => from_last_words(scene, source, lines, &found, &said),
         // supervisord's word that it gave up, or the exit alone.
-        (LogEvidence::Nothing, None) => match aftermath::gave_up(lines) {
+        (LogEvidence::Nothing, None) => match aftermath::gave_up(lines, first) {
             Some(finding) if finding.fits(scene.exit) => from_log(scene, &finding, source, lines),
             _ => from_exit(scene),
         },
@@ -173,6 +175,7 @@ mod tests {
             pid: Some(42),
             exit: &exit,
             log: Some(("log", log)),
+            since: None,
             kernel: ("", &[]),
         };
         let cause = explain(&scene).cause;
@@ -325,6 +328,7 @@ mod tests {
                 pid: Some(pid),
                 exit: &exit,
                 log: Some(("log", &log)),
+                since: None,
                 kernel: ("kernel", &kernel),
             };
             let explanation = explain(&scene);

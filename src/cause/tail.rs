@@ -35,6 +35,9 @@ pub const SOON: f64 = 60.0;
 /// The end of a log.
 pub struct Tail<'a> {
     pub lines: &'a [LogLine],
+    /// Index of the first line that may be of this life. Those before it show what the service does
+    /// and survives, and are no part of the end.
+    first: usize,
     pub scene: &'a Scene<'a>,
     /// The last units, newest first. Blank lines are none.
     pub units: Vec<TailUnit<'a>>,
@@ -93,6 +96,7 @@ impl<'a> Tail<'a> {
         let last = |count| lines.iter().rev().take(count);
         Self {
             lines,
+            first,
             scene,
             units,
             begins,
@@ -146,9 +150,14 @@ impl<'a> Tail<'a> {
         self.units.iter().filter(move |unit| unit.lines.end <= line)
     }
 
-    /// Returns the line before another.
+    /// Returns the index of the line before another, if it is of the same life.
+    pub fn index_before(&self, index: usize) -> Option<usize> {
+        index.checked_sub(1).filter(|before| *before >= self.first)
+    }
+
+    /// Returns the line before another, if it is of the same life.
     pub fn line_before(&self, index: usize) -> Option<&'a LogLine> {
-        self.lines.get(index.checked_sub(1)?)
+        self.lines.get(self.index_before(index)?)
     }
 
     /// Returns true if the unit is a start that names the dead process.

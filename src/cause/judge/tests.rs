@@ -24,6 +24,7 @@ fn what_of(found: &[Finding], last: Option<Finding>, log: &str, exit: &Exit) -> 
         pid: Some(42),
         exit,
         log: None,
+        since: None,
         kernel: ("", &[]),
     };
     let lines = text::read(log);

@@ -9,6 +9,7 @@ fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
         pid: Some(42),
         exit,
         log: None,
+        since: None,
         kernel: ("", &[]),
     };
     let lines = text::read(log);

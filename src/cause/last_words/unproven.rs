@@ -120,7 +120,8 @@ impl<'a> Burst<'a> {
             }
         }
         if !is_cut && tail.is_whole {
-            burst.begin = Begin::Log;
+            let is_known = tail.scene.since.is_some();
+            burst.begin = if is_known { Begin::Start } else { Begin::Log };
         }
         burst.cut();
         burst

@@ -167,6 +167,7 @@ mod tests {
             pid: Some(42),
             exit: &Exit::Code(1),
             log: None,
+            since: None,
             kernel: ("", &[]),
         };
         let lines = text::read(log);
