@@ -319,18 +319,23 @@ impl<'a> TailUnit<'a> {
         match self.remark {
             Some(Remark::Start) => Role::Start,
             Some(Remark::Epilogue | Remark::Closing | Remark::Request) => Role::End,
+            Some(_) if said.is_handled() => Role::Work,
             _ if self.is_error() => Role::End,
-            _ if self.line.level() == Some(LogLevel::Warn) || said.is_handled() => Role::Work,
+            _ if self.line.level() == Some(LogLevel::Warn) => Role::Work,
             _ if said.has(Sense::Start) => Role::Start,
             _ => Role::Any,
         }
     }
 
-    /// Returns true if it is an error, or begins with the words of one.
+    /// Returns true if it is an error: a runtime's, or by its level, or else by how it begins.
     fn is_error(&self) -> bool {
         let said = self.line.senses();
-        let says = said.begins(Sense::Failure) || said.opens(Sense::Fatal);
-        self.error.is_some() || self.line.level() >= Some(LogLevel::Error) || says
+        let fails = said.begins(Sense::Failure) && !said.begins(Sense::Count);
+        self.error.is_some()
+            || match self.line.level() {
+                Some(level) => level >= LogLevel::Error,
+                None => fails || said.opens(Sense::Fatal),
+            }
     }
 }
 

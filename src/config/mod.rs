@@ -34,6 +34,7 @@ mod error_texts;
 mod files;
 mod keys;
 mod load;
+mod logs;
 #[cfg(test)]
 mod mistakes;
 mod normal_exit;
@@ -58,6 +59,7 @@ mod wording;
 pub use check::{Checked, at_key, check};
 pub use files::{job_file, jobs};
 pub use load::{Loaded, Route, chroots, expecting, load, users};
+pub use logs::logs;
 pub use normal_exit::signal;
 pub use problem::{Problem, Severity};
 pub use wording::nearest;

@@ -47,6 +47,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
+use crate::collectors::log::LogLength;
 use crate::draft;
 use crate::host::open_regular_in_ours;
 use crate::names;
@@ -273,9 +274,15 @@ impl MarkerFile {
         before.is_some_and(|before| before == announcement)
     }
 
-    /// Writes the supervisor's account of the end into the marker. If no marker is armed, writes
+    /// Writes the supervisor's account of the end into the marker, and how long the logs are now, if
+    /// it is told late. If no marker is armed, writes
     /// `unarmed`: this supervisor's account suffices.
-    pub fn tell(&self, account: Account, unarmed: impl FnOnce() -> Marker) -> io::Result<()> {
+    pub fn tell(
+        &self,
+        account: Account,
+        logs: Vec<LogLength>,
+        unarmed: impl FnOnce() -> Marker,
+    ) -> io::Result<()> {
         let marker = match self.read::<Marker>(&self.name) {
             Ok(Some(marker)) => marker,
             // None was armed, or somebody has damaged it, which must not hide a crash.
@@ -287,6 +294,7 @@ impl MarkerFile {
             &self.name,
             &Marker {
                 account: Some(account),
+                logs_ended: logs,
                 ..marker
             },
         )
