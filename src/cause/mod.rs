@@ -321,6 +321,22 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_line_of_an_earlier_life_is_shown(log in log(), exit in exit(), since in 1_usize..80) {
+            let scene = Scene {
+                job: "web",
+                pid: Some(42),
+                exit: &exit,
+                log: Some(("log", &log)),
+                since: Some(since),
+                kernel: ("kernel", &[]),
+            };
+            let cause = explain(&scene).cause;
+            for it in cause.evidence.iter().chain(&cause.last_words) {
+                prop_assert!(it.line >= Some(since), "{:?}", it);
+            }
+        }
+
+        #[test]
         fn no_log_ends_without_an_answer(log in log(), exit in exit(), pid in 1_u32..50) {
             let kernel = kernel::from_text(&log);
             let scene = Scene {

@@ -127,7 +127,10 @@ impl<'a> Tail<'a> {
                 .collect();
             first.len() == FIRST && first.iter().all(|line| !line.text.starts_with([' ', '\t']))
         };
+        // rsyslog writes all lines of a message in one.
+        let is_message = |(one, next): (&LogLine, &LogLine)| one.number == next.number;
         let is_clean = before.iter().any(|line| line.entry.is_some())
+            || before.iter().zip(before.iter().skip(1)).any(is_message)
             || found.iter().any(is_between)
             || is_calm();
         is_clean && !self.asks_above.get()
