@@ -24,7 +24,8 @@
 //!
 //! The lines of the section may not reach back to where the service's last words begin: a goroutine
 //! dump is long. So up to 1 MiB of the file's end is searched for the cause, whatever `lines` and
-//! `max_bytes` say; the report only holds the lines that the cause quotes.
+//! `max_bytes` say; the report only holds the lines that the cause quotes. Lines that stood there
+//! before the service started are shown, but are never the cause.
 
 mod life;
 

@@ -24,6 +24,7 @@ mod ladder;
 mod ladder_as_root;
 mod limits;
 mod lines;
+mod lives;
 mod past;
 mod planned_stops;
 mod plugins;
