@@ -288,8 +288,8 @@ pub fn lines_of_message(text: &str) -> impl Iterator<Item = &str> {
     split(text, NEW_LINE)
 }
 
-/// Splits a text at the places where rsyslog has escaped a byte. Numbers look so too: `order #0123`,
-/// `ticket #012`.
+/// Splits a text at the places where rsyslog has escaped a byte. Numbers look so too: `order
+/// #0123`, `ticket #012`.
 fn split<'t>(text: &'t str, escape: &str) -> impl Iterator<Item = &'t str> {
     let number = |at: usize| {
         let before = text.get(..at).unwrap_or_default();

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-/// What a part of a log may be to a life.
+/// The part that a piece of a log may have in a life.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The end: an error, or words about an end.

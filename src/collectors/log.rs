@@ -80,7 +80,7 @@ pub struct Log {
     /// Receives the deeper tail, if the caller wants it.
     #[serde(skip)]
     pub deep: Option<DeepTail>,
-    /// What is known of the part that this life has written.
+    /// Bounds of the part that this life has written, as far as they are known.
     #[serde(skip)]
     pub bounds: LogBounds,
 }

@@ -17,10 +17,10 @@
 //! | given up | `NAME~given-up` | `listen`: when the supervisor last said that it has given up |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
-//! An armed marker says what was there before the life began and is not about it: how far the kernel
-//! log went, and how long the service's own logs were. A file of an older version lacks some of
-//! that; then it is unknown. One of another user may hold anything: no number in it is more than a
-//! bound for what is read anyway.
+//! An armed marker says what was there before the life began and is not about it: how far the
+//! kernel log went, and how long the service's own logs were. A file of an older version lacks some
+//! of that; then it is unknown. One of another user may hold anything: no number in it is more than
+//! a bound for what is read anyway.
 //!
 //! A plan runs out, because Upstart's `restart` runs pre-stop and keeps the same process going. A
 //! crash after that must not be missed. Where Upstart can be asked, such a plan is taken back at
@@ -279,9 +279,9 @@ impl MarkerFile {
         before.is_some_and(|before| before == announcement)
     }
 
-    /// Writes the supervisor's account of the end into the marker, and how long the logs are now, if
-    /// it is told late. If no marker is armed, writes
-    /// `unarmed`: this supervisor's account suffices.
+    /// Writes the supervisor's account of the end into the marker, and how long the logs are now if
+    /// the end is told late. If no marker is armed, writes `unarmed`: this supervisor's account
+    /// suffices.
     pub fn tell(
         &self,
         account: Account,
