@@ -369,9 +369,15 @@ impl Harness {
             .into_iter()
             .filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
         let is_ours = |pid: &Pid| {
-            let command_line =
-                fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            let pid = pid.as_raw_nonzero();
+            let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            // In the middle of exec there is none yet, for long if the machine is busy.
+            let may_be_ours = || {
+                let program = fs::read_link(format!("/proc/{pid}/exe"));
+                program.is_ok_and(|it| it.file_name().is_some_and(|name| name == "lastwords"))
+            };
             command_line.windows(ours.len()).any(|part| part == ours)
+                || command_line.is_empty() && may_be_ours()
         };
         pids.filter(is_ours).collect()
     }
