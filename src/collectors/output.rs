@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -30,6 +31,10 @@ pub struct Stream {
     pub path: String,
     /// The file's length when the command started: what stands before is not its output.
     pub from: u64,
+    /// True if the worker inherits the descriptor, by its number: `lastwords run` may be gone
+    /// before the worker comes to read.
+    #[serde(default)]
+    pub is_inherited: bool,
 }
 
 /// Name of a file in memory in which `lastwords run` holds a stream's end. The worker inherits it.
@@ -41,21 +46,52 @@ pub struct KeptOutput {
     /// else is done: `lastwords run` waits for nothing. Any other file may be on a file system that
     /// hangs, and is opened only when the runner watches the time.
     streams: Vec<(Stream, Option<File>)>,
+    /// Keeps the files that were inherited and are not opened yet.
+    _kept: Vec<File>,
     /// Takes secrets out before the lines are cut from the output.
     redactor: Redactor,
 }
 
 impl KeptOutput {
     pub fn new(streams: Vec<Stream>, redactor: Redactor) -> Self {
-        let open = |stream: Stream| {
+        let mut kept = Vec::new();
+        let open = |mut stream: Stream| {
+            kept.extend(keep_inherited(&mut stream));
             let held = open_held(&stream.path);
             (stream, held)
         };
         Self {
             streams: streams.into_iter().map(open).collect(),
+            _kept: kept,
             redactor,
         }
     }
+}
+
+/// Keeps the file of a descriptor that this process has inherited, without opening it: that may
+/// hang. The inherited one is closed, as programs that this process starts are not to have it.
+fn keep_inherited(stream: &mut Stream) -> Option<File> {
+    let number = number_in(&stream.path).filter(|number| stream.is_inherited && *number > 2)?;
+    let flags = OFlags::PATH.bits().cast_signed();
+    let mut options = File::options();
+    let options = options.read(true).custom_flags(flags);
+    let file = options.open(format!("/proc/self/fd/{number}")).ok()?;
+    if !is_ours(&stream.path) {
+        let _ = nix::unistd::close(number);
+    }
+    stream.path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Some(file)
+}
+
+/// Returns the number of the descriptor that a path leads to.
+fn number_in(path: &str) -> Option<i32> {
+    path.rsplit('/').next()?.parse().ok()
+}
+
+/// Returns true if a path leads to a descriptor that this process has made: `lastwords run` may do
+/// the worker's part itself.
+fn is_ours(path: &str) -> bool {
+    path.starts_with(&format!("/proc/{}/", process::id()))
 }
 
 /// Opens the file in memory that holds a stream, if one does: the file that this process has
@@ -67,13 +103,7 @@ fn open_held(path: &str) -> Option<File> {
         target.is_ok_and(|it| it.to_string_lossy().starts_with(&format!("/memfd:{HELD}")))
     };
     let open_if = |path: &Path| is_in_memory(path).then(|| open(path).ok()).flatten();
-    let number = path
-        .rsplit('/')
-        .next()
-        .and_then(|it| it.parse::<i32>().ok());
-    // `lastwords run` may do the worker's part itself. It owns the file, and closes it.
-    let is_ours = path.starts_with(&format!("/proc/{}/", process::id()));
-    let inherited = number.filter(|number| *number > 2 && !is_ours);
+    let inherited = number_in(path).filter(|number| *number > 2 && !is_ours(path));
     let own = inherited.map(|number| (number, PathBuf::from(format!("/proc/self/fd/{number}"))));
     let Some((number, own)) = own.filter(|(_, own)| is_in_memory(own)) else {
         return open_if(Path::new(path));
@@ -119,9 +149,18 @@ impl Collector for KeptOutput {
         }
         let (mut text, mut lines) = (Vec::new(), 0);
         let share = MAX_TEXT / self.streams.len().max(1) - 64;
+        let mut trouble = None;
         for (stream, held) in &self.streams {
             let kept = read(stream, held.as_ref(), share + MARGIN)
-                .with_context(|| format!("cannot read what came on {}", stream.name))?;
+                .with_context(|| format!("cannot read what came on {}", stream.name));
+            let kept = match kept {
+                Ok(kept) => kept,
+                Err(why) => {
+                    text.push(format!("[{why:#}]"));
+                    trouble = Some(why);
+                    continue;
+                }
+            };
             let (last, ..) = shown(&kept, share, LINES, &self.redactor);
             if self.streams.len() > 1 && !last.is_empty() {
                 text.push(format!("[{}]", stream.name));
@@ -129,8 +168,10 @@ impl Collector for KeptOutput {
             lines += last.len();
             text.extend(last);
         }
-        if lines == 0 {
-            text.push("[it wrote nothing]".to_owned());
+        match trouble {
+            Some(why) if lines == 0 => return Err(why),
+            None if lines == 0 => text.push("[it wrote nothing]".to_owned()),
+            _ => {}
         }
         Ok(Body {
             text: text.join("\n"),
@@ -175,7 +216,7 @@ pub fn said(text: &str) -> String {
 mod tests {
     use std::fs;
     use std::io::Write;
-    use std::os::fd::{AsRawFd, IntoRawFd};
+    use std::os::fd::IntoRawFd;
 
     use rustix::fs::{MemfdFlags, memfd_create};
 
@@ -191,6 +232,7 @@ mod tests {
                 name: format!("stream {i}"),
                 path: path.to_string_lossy().into_owned(),
                 from: *from,
+                is_inherited: false,
             }
         };
         let streams = files.iter().enumerate().map(stream).collect();
@@ -214,6 +256,7 @@ mod tests {
             name: "standard output".to_owned(),
             path: format!("/proc/0/fd/{number}"),
             from: 0,
+            is_inherited: false,
         };
         let kept = KeptOutput::new(vec![stream(number)], Redactor::default());
         let host = Host::new("/", "/");
@@ -235,12 +278,46 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_was_inherited_is_read_though_the_process_that_had_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        fs::write(&log, "the last words\n").unwrap();
+        let number = File::options()
+            .append(true)
+            .open(&log)
+            .unwrap()
+            .into_raw_fd();
+        let stream = Stream {
+            name: "standard error".to_owned(),
+            path: format!("/proc/0/fd/{number}"),
+            from: 0,
+            is_inherited: true,
+        };
+        let gone = Stream {
+            path: "/proc/0/fd/1".to_owned(),
+            is_inherited: false,
+            ..stream.clone()
+        };
+        let kept = KeptOutput::new(vec![gone, stream], Redactor::default());
+        let text = kept.collect(&stop(), &Host::new("/", "/")).unwrap().text;
+        assert!(
+            text.starts_with("[cannot read what came on standard error: No such"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("the last words"),
+            "one stream's trouble is no other's: {text}"
+        );
+    }
+
+    #[test]
     fn a_file_that_may_hang_is_opened_only_when_it_is_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let stream = Stream {
             name: "standard output".to_owned(),
             path: format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()),
             from: 0,
+            is_inherited: false,
         };
         let kept = KeptOutput::new(vec![stream], Redactor::default());
         assert!(kept.streams[0].1.is_none() && !kept.only_computes());

@@ -11,6 +11,7 @@
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Write};
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, id};
@@ -29,7 +30,7 @@ use crate::run::signals::Signals;
 
 /// How long to wait for the end of the output, which the kernel holds ready. A busy machine may be
 /// slow to run the thread that takes it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The rest of a relay: the reading end of the command's pipe, and where it leads.
 type Left = Option<(OwnedFd, Option<OwnedFd>)>;
@@ -41,6 +42,8 @@ pub struct Output {
     stderr: Option<OwnedFd>,
     relays: Vec<Relayed>,
     files: Vec<Stream>,
+    /// Our own descriptors of these files, for the worker to inherit.
+    descriptors: Vec<File>,
 }
 
 struct Relayed {
@@ -87,16 +90,20 @@ impl Output {
 
     /// Returns what the command gets in place of this descriptor of ours, or `None` for the
     /// descriptor itself.
-    fn stream(&mut self, name: &'static str, fd: BorrowedFd, number: u32) -> Option<OwnedFd> {
+    fn stream(&mut self, name: &'static str, fd: BorrowedFd, number: i32) -> Option<OwnedFd> {
         let to = match kind(fd) {
             OurEnd::Relayed => Some(fd.try_clone_to_owned().ok()?),
             OurEnd::Discarded => None,
             OurEnd::File(from) => {
+                let own = fd.try_clone_to_owned().map(File::from).ok();
+                let number = own.as_ref().map_or(number, |own| own.as_raw_fd());
                 self.files.push(Stream {
                     name: name.into(),
                     path: format!("/proc/{}/fd/{number}", id()),
                     from,
+                    is_inherited: own.is_some(),
                 });
+                self.descriptors.extend(own);
                 return None;
             }
             OurEnd::Other => return None,
@@ -127,7 +134,8 @@ impl Output {
         for relay in &mut self.relays {
             relay.running = None;
         }
-        let (mut streams, mut held) = (self.files.clone(), Vec::new());
+        let mut streams = self.files.clone();
+        let mut held = mem::take(&mut self.descriptors);
         for relay in &self.relays {
             let bytes = relay.kept.recv_timeout(PATIENCE);
             let bytes = bytes.unwrap_or_else(|_| relay.ring.end());
@@ -137,6 +145,7 @@ impl Output {
                 name: relay.name.into(),
                 path,
                 from: 0,
+                is_inherited: false,
             });
             held.push(file);
         }
