@@ -226,6 +226,7 @@ impl<'a> Catcher<'a> {
             logs_began: self.ended.remove(file.name()).unwrap_or_default(),
             ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref())
         };
+        file.forget_end(EndSort::GivenUp);
         let armed = file.arm(&marker).map(|()| file.forget_seen());
         if missed {
             self.nudge();

@@ -13,9 +13,12 @@ use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::flood::Service;
 use crate::deliver::missed;
+use crate::deliver::outage::Outage;
+use crate::deliver::pass;
 use crate::deliver::signs::Signs;
 use crate::host::Host;
 use crate::report::{Condition, Kind, OtherService, Report, Timestamp, Verdict};
+use crate::spool::Kept;
 use crate::supervisor::{self, Supervise};
 use crate::when::moment;
 
@@ -94,6 +97,7 @@ fn of_recovered(
 ) -> Condition {
     let signs = &deliverer.looks.signs;
     let see = |about: &Report| {
+        let about = &latest(about, deliverer);
         let armed = armed_since(about, signs);
         armed
             .or_else(|| planned_end_since(about, signs))
@@ -114,6 +118,10 @@ fn of_each(
     let mut about = bare(report.clone());
     about.stop.stopped_at = since;
     for service in services.iter().take(most) {
+        if (&about.stop.job, &about.stop.instance) != (&service.job, &service.instance) {
+            // It is another's.
+            about.stop.directory = None;
+        }
         about.stop.job.clone_from(&service.job);
         about.stop.instance.clone_from(&service.instance);
         match see(&about) {
@@ -155,6 +163,7 @@ fn of_missed(report: &Report, deliverer: &Deliverer) -> Condition {
 
 /// Returns how things stand with the service that has died.
 pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
+    let report = &latest(report, deliverer);
     let armed_since = || armed_since(report, &deliverer.looks.signs);
     let ended_since = || planned_end_since(report, &deliverer.looks.signs);
     let condition = match ask(report, deliverer) {
@@ -184,6 +193,16 @@ pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
         }
         (condition, _) => condition,
     }
+}
+
+/// Returns the latest crash of the service that is known, or else this one: a message may be sent
+/// long after it, and what was since the older crash need not be so since the later one.
+fn latest(report: &Report, deliverer: &Deliverer) -> Report {
+    let name = pass::outage_of_crashes(report);
+    let kept = deliverer.spool().kept_of::<Outage>(Kept::Outage, &name);
+    let later = kept.ok().flatten().map(|outage| outage.about);
+    let later = later.filter(|later| later.stop.stopped_at >= report.stop.stopped_at);
+    later.unwrap_or_else(|| report.clone())
 }
 
 /// Asks the supervisor, unless the look has waited too long for supervisors: one may hang.

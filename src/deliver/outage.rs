@@ -26,6 +26,8 @@ const SLEW: Duration = Duration::from_mins(2);
 const HOUR: Duration = Duration::from_hours(1);
 /// Maximum number of messages an hour that one service goes down.
 const MOST: usize = 3;
+/// Maximum number of earlier crashes of an outage that are remembered.
+const MOST_EARLIER: usize = 8;
 /// Maximum number of reminders. Who has left a service down for a week means it.
 const MOST_REMINDERS: u32 = 7;
 
@@ -34,6 +36,10 @@ const MOST_REMINDERS: u32 = 7;
 pub struct Outage {
     /// The latest crash, without its sections.
     pub about: Report,
+    /// The crashes before it in this outage, the latest last: a message about one of them may say
+    /// that the service is down.
+    #[serde(default)]
+    pub earlier: Vec<ReportId>,
     /// When the service was first seen to stay down.
     #[serde(default)]
     pub down: Option<Timestamp>,
@@ -78,6 +84,7 @@ impl Outage {
     pub fn new(about: Report) -> Self {
         Self {
             about,
+            earlier: Vec::new(),
             down: None,
             asked: None,
             is_told: false,
@@ -94,12 +101,21 @@ impl Outage {
     /// news: its report came late.
     pub fn again(&mut self, about: Report) {
         let is_late = |down| about.stop.stopped_at <= down;
+        let mut earlier = std::mem::take(&mut self.earlier);
+        if self.is_over {
+            earlier.clear();
+        } else {
+            earlier.push(self.about.id.clone());
+        }
+        let surplus = earlier.len().saturating_sub(MOST_EARLIER);
+        earlier.drain(..surplus);
         if !self.is_over && self.down.is_some_and(is_late) {
-            self.about = about;
+            (self.about, self.earlier) = (about, earlier);
             return;
         }
         let messages = std::mem::take(&mut self.messages);
         *self = Self {
+            earlier,
             messages,
             told: self.told,
             is_again: self.told.is_some(),

@@ -105,7 +105,17 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
                 // The message about a missing run says so, however late it is.
                 ledger.said_down || is_missed && ledger.was_sent()
             };
-            if was_told(deliverer, latest, says)? {
+            // So may a message about an earlier crash that was sent after this one.
+            let says_since = |ledger: &Ledger| {
+                let since = outage.about.stop.stopped_at;
+                ledger.said_down && ledger.last_try.is_some_and(|at| at > since)
+            };
+            let mut is_told = was_told(deliverer, latest, says)?;
+            // Each missing run has a message of its own.
+            for crash in outage.earlier.iter().filter(|_| !is_missed) {
+                is_told = is_told || was_told(deliverer, crash, says_since)?;
+            }
+            if is_told {
                 outage.said_so(remind(&outage), now.wall);
             }
         }

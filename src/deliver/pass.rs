@@ -117,16 +117,26 @@ fn chronicled(report: &Report) -> Chronicled {
 
 /// Returns the name of the file about the service's outage.
 fn outage(report: &Report) -> String {
-    let Stop { job, instance, .. } = &report.stop;
-    let instance = instance.as_deref().unwrap_or_default();
-    let user = report.user.map(|uid| uid.to_string()).unwrap_or_default();
     // A missing run is an outage of its own: a run that fails does not end it.
     let missed = if report.verdict == Verdict::Missed {
         "\0missed"
     } else {
         ""
     };
-    names::encode(format!("{job}\0{instance}\0{user}{missed}"))
+    names::encode(format!("{}{missed}", service(report)))
+}
+
+/// Returns the name of the file about the outage in which the service's latest crash is.
+pub fn outage_of_crashes(report: &Report) -> String {
+    names::encode(service(report))
+}
+
+/// Returns the service and the user whose hooks made the report, apart from all others.
+fn service(report: &Report) -> String {
+    let Stop { job, instance, .. } = &report.stop;
+    let instance = instance.as_deref().unwrap_or_default();
+    let user = report.user.map(|uid| uid.to_string()).unwrap_or_default();
+    format!("{job}\0{instance}\0{user}")
 }
 
 fn death(report: &Report) -> PastDeath {

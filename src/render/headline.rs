@@ -60,8 +60,15 @@ impl Headline {
                 stopped: Some(at),
                 ..
             } => words.stopped(at, new, all),
-            Kind::Recovered { new, all, up_s, .. } => {
-                words.recovered(Duration::from_secs(up_s), new, all)
+            Kind::Recovered {
+                new,
+                all,
+                up_s,
+                made_at,
+                ..
+            } => {
+                let is_up = is_still_up(report.now.as_ref(), made_at);
+                words.recovered(is_up, Duration::from_secs(up_s), new, all)
             }
             Kind::Down {
                 since,
@@ -96,6 +103,8 @@ struct Wording {
     why: String,
     because: String,
     when: String,
+    /// The end, in words that claim no more than the verdict.
+    end: &'static str,
     /// The cause is known, or its line says that it is not.
     says_cause: bool,
     /// The service stays down until somebody acts.
@@ -121,6 +130,11 @@ impl Wording {
                 (None, _) => service,
                 (Some(user), None) => format!("{service} of user {user}"),
                 (Some(user), Some(_)) => format!("user {user} says: {service}"),
+            },
+            end: match report.verdict {
+                Verdict::Crashed | Verdict::Missed => "a crash",
+                Verdict::AbortedStart => "a start that failed",
+                Verdict::Planned | Verdict::Unknown => "an end that was perhaps planned",
             },
             says_cause: is_known || why.ends_with(UNKNOWN) || report.cause.last_words.is_some(),
             missed: (report.verdict == Verdict::Missed)
@@ -266,13 +280,8 @@ impl Wording {
         }
     }
 
-    fn recovered(self, up: Duration, new: Option<Series>, all: Series) -> Headline {
-        // It may have gone down while this message was on its way.
-        let (is, has) = if self.is_down {
-            ("was", "had")
-        } else {
-            ("is", "has")
-        };
+    fn recovered(self, is_up: bool, up: Duration, new: Option<Series>, all: Series) -> Headline {
+        let (is, has) = if is_up { ("is", "has") } else { ("was", "had") };
         let what = format!("{} {is} up again", self.service);
         let up = rough_length(up).unwrap_or_default();
         let because = format!("it {has} been running for {up}{}", since_then(new));
@@ -375,7 +384,11 @@ impl Wording {
         Headline {
             title: format!("{title}{reason}, after {}", self.after()),
             status,
-            because: format!("{did} and has not come up {since}"),
+            because: if was_up {
+                format!("{did}, and has come up again since")
+            } else {
+                format!("{did} and has not come up {since}")
+            },
             what,
             why: self.why,
             when: self.when,
@@ -409,7 +422,7 @@ impl Wording {
         } else if self.says_cause {
             self.short().trim_end_matches(UNKNOWN).to_owned()
         } else {
-            "a crash".to_owned()
+            self.end.to_owned()
         }
     }
 
@@ -423,6 +436,21 @@ impl Wording {
             when: self.when,
             colour: AMBER,
         }
+    }
+}
+
+/// Returns true if a service that was up at this moment is not known to have ended since: the
+/// message may have been on its way for long.
+fn is_still_up(now: Option<&Condition>, then: Timestamp) -> bool {
+    match now {
+        Some(Condition::Up { since: Some(since) } | Condition::JustUp { since, .. }) => {
+            *since <= then
+        }
+        None
+        | Some(Condition::Unknown | Condition::Up { since: None } | Condition::Several { .. }) => {
+            true
+        }
+        Some(_) => false,
     }
 }
 

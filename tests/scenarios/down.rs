@@ -210,6 +210,22 @@ fn a_sink_that_was_away_hears_of_the_crash_and_gets_nothing_else_before_that() {
 }
 
 #[test]
+fn what_a_message_about_an_earlier_crash_has_said_is_not_said_again() {
+    let machine = Machine::new();
+    let away = machine.0.path("away");
+    let script = format!("[ ! -e {} ] || exit 1; head", away.display());
+    machine.replace_in_config("head", &script);
+    fs::write(&away, "").unwrap();
+    machine.crash();
+    machine.crash();
+    fs::remove_file(&away).unwrap();
+    machine.init_says("stop/waiting");
+    let down = format!("web crashed, and is down: {CRASHED}");
+    assert_eq!(machine.look(2), [down]);
+    assert!(machine.look(3).is_empty(), "that was said");
+}
+
+#[test]
 fn a_service_that_is_up_again_is_not_told_to_be_down() {
     let machine = Machine::new();
     machine.init_says("stop/waiting");

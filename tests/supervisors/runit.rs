@@ -399,6 +399,43 @@ const TABLE: [Row; 7] = [
 ];
 
 #[test]
+fn each_instance_is_asked_about_where_its_own_hooks_ran() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    let mut runit = Runit::new(&machine);
+    for (instance, after) in [("a", "sv down ."), ("b", "")] {
+        let name = format!("shop-{instance}");
+        let program = way(
+            if instance == "a" { "shop-a" } else { "shop-b" },
+            "exit 1",
+            Nothing,
+            Silence,
+        )
+        .program(&machine);
+        for script in ["run", "finish"] {
+            let job = format!("shop --instance {instance}");
+            let text = ways::config(&machine, &format!("runit/{script}"), &job, &program);
+            let text = if script == "finish" {
+                format!("{}\n{after}\n", text.replace("exec ", ""))
+            } else {
+                text
+            };
+            executable(&machine.root.join("etc/sv").join(&name).join(script), &text);
+        }
+        runit.supervise(machine.root.join("etc/sv").join(&name));
+    }
+    wait_for("both reports", || machine.reports().len() == 2);
+    machine.settle_hooks();
+    wait_for("the second life", || machine.markers().len() == 1);
+    machine.wait_for_messages("shop", 2, Some("6m"));
+    let told = machine.messages();
+    let last = told.last().unwrap();
+    let now = last.lines().find(|line| line.starts_with("Now ")).unwrap();
+    let down = "1 of 2 up again; shop (a) down: runit no longer wants it up";
+    assert!(now.ends_with(down), "{now}");
+}
+
+#[test]
 fn each_message_says_how_things_stand_with_the_service_now() {
     let machine = Harness::new();
     machine.keep_messages();

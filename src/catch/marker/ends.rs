@@ -7,6 +7,7 @@
 //! A stop tells that a service which does not run is meant not to. That a supervisor has given up
 //! is kept where it says so of itself: asked later, it may not answer.
 
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,11 @@ impl MarkerFile {
     pub fn keep_end(&self, sort: EndSort, end: &LastEnd) -> std::io::Result<()> {
         self.create_dir()?;
         self.write(&format!("{}{}", self.name, sort.suffix()), end)
+    }
+
+    /// Forgets the last end of this sort: a life has begun since.
+    pub fn forget_end(&self, sort: EndSort) {
+        let _ = fs::remove_file(self.dir.join(format!("{}{}", self.name, sort.suffix())));
     }
 
     /// Returns the last end of this sort, if a hook of user `uid` has kept one that can be read.

@@ -156,6 +156,24 @@ fn a_recovery_says_for_how_long_it_has_been_up_and_what_was_before() {
     );
     report.kind = recovered(Some(Series::one(at("03:05:00"))));
     assert!(text(&report).contains("running for 10 min; since the last message it had died once"));
+    // It may come late.
+    let up = |time| {
+        Some(Condition::Up {
+            since: Some(at(time)),
+        })
+    };
+    let stopped = Some(Condition::Stopped {
+        because: "as planned".to_owned(),
+    });
+    for (now, is) in [
+        (up("03:05:00"), "is"),
+        (up("04:00:00"), "was"),
+        (stopped, "was"),
+    ] {
+        report.now = now;
+        let title = format!("[db1] web {is} up again: running for 10 min");
+        assert!(subject(&report).starts_with(&title), "{}", subject(&report));
+    }
 }
 
 #[test]

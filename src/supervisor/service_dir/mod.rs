@@ -156,6 +156,10 @@ pub fn stamp(bytes: &[u8], ahead: u64) -> Option<Timestamp> {
 pub fn status_of(stop: &Stop, by: &dyn Supervise, host: &Host) -> StatusFile {
     let told = || trusted(Path::new(stop.directory.as_ref()?), host);
     let kept = || {
+        // Where an instance is kept, its name does not tell.
+        if stop.instance.is_some() {
+            return None;
+        }
         services::check_name(&stop.job).ok()?;
         Some(by.file_of(&stop.job, host)?.parent()?.to_owned())
     };
