@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::clock::Now;
 use crate::deliver::hold::{Hold, SpoolInUse};
@@ -58,6 +58,11 @@ impl<'a> Looks<'a> {
     pub fn spool(&self) -> SpoolInUse<'_> {
         self.hold.spool()
     }
+
+    /// Holds the spool anew after a change over: see [`Hold::renew`].
+    pub fn renew(&self) {
+        self.hold.renew();
+    }
 }
 
 impl<'a> Deliverer<'a> {
@@ -86,8 +91,13 @@ impl<'a> Deliverer<'a> {
         if kept.is_ok() {
             return Ok(());
         }
-        locks::change_over(self.places, true)?;
-        Ok(write(&self.spool())?)
+        let changed = locks::change_over(self.places, true);
+        self.looks.renew();
+        match (write(&self.spool()), changed) {
+            (Ok(()), _) => Ok(()),
+            (Err(why), Ok(())) => Err(why.into()),
+            (Err(why), Err(change)) => bail!("{why}; {change}"),
+        }
     }
 
     /// Returns the moment that this run works for.

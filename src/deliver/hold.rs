@@ -35,17 +35,22 @@ struct Holders {
     lock: Option<ChangeLock>,
     /// Once it is spent, the next step does not wait so long again.
     patience: Patience,
-    /// Number of values that hold the spool now.
+    /// Counts up when another process took this one for stopped: what holds the spool since before
+    /// that holds nothing any more.
+    generation: u64,
+    /// Number of values of this generation that hold the spool now.
     number: usize,
     /// The spool in use while there are any.
     spool: Option<Arc<Spool>>,
     unsaid: Vec<String>,
 }
 
-/// The spool that holds the truth. As long as this value lives, no process changes over. It is for
-/// one step, not for the time that anybody else takes.
+/// The spool that holds the truth. As long as this value lives, no process changes over, unless it
+/// lives for so long that others take this process for stopped. It is for one step, not for the
+/// time that anybody else takes.
 pub struct SpoolInUse<'a> {
     hold: &'a Hold<'a>,
+    generation: u64,
     spool: Arc<Spool>,
 }
 
@@ -67,7 +72,25 @@ impl<'a> Hold<'a> {
         let in_use = || Arc::new(self.places.spool_in_use());
         let spool = holders.spool.get_or_insert_with(in_use).clone();
         holders.number += 1;
-        SpoolInUse { hold: self, spool }
+        SpoolInUse {
+            hold: self,
+            generation: holders.generation,
+            spool,
+        }
+    }
+
+    /// Holds the spool anew from here on if another process took this one for stopped: a thread may
+    /// be in the middle of a step that takes very long, on a disk that fails.
+    pub fn renew(&self) {
+        let mut holders = self.holders();
+        if (holders.lock.as_ref()).is_some_and(|lock| !lock.is_current()) {
+            let (generation, unsaid) = (holders.generation + 1, mem::take(&mut holders.unsaid));
+            *holders = Holders {
+                generation,
+                unsaid,
+                ..Holders::default()
+            };
+        }
     }
 
     /// Prints a line, once nothing of this process holds the spool.
@@ -81,8 +104,11 @@ impl<'a> Hold<'a> {
         }
     }
 
-    fn let_go(&self) {
+    fn let_go(&self, generation: u64) {
         let mut holders = self.holders();
+        if holders.generation != generation {
+            return;
+        }
         holders.number -= 1;
         if holders.number > 0 {
             return;
@@ -113,7 +139,7 @@ impl Deref for SpoolInUse<'_> {
 
 impl Drop for SpoolInUse<'_> {
     fn drop(&mut self) {
-        self.hold.let_go();
+        self.hold.let_go(self.generation);
     }
 }
 

@@ -241,6 +241,7 @@ fn look(places: &Places, looks: &Looks, items: &mut Items) -> Result<ExitCode> {
     adopt::orphans(places, false);
     exec::sweep();
     let trouble = locks::change_over(places, false);
+    looks.renew();
     let deliverer = &Deliverer::new(places, looks);
     if let Err(why) = trouble {
         let spool = places.spool.display();
@@ -328,9 +329,10 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items, most)?;
         most = most.saturating_mul(MORE);
+        // It may wait for another deliverer.
+        past::tell(deliverer, &pass);
         let groups = {
             let _step = deliverer.spool();
-            past::tell(deliverer, &pass);
             groups::advance(deliverer, &pass)
         };
         let tries = send::send(deliverer, &pass, &groups.told_singly);

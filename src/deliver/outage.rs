@@ -97,6 +97,11 @@ impl Outage {
         }
     }
 
+    /// Returns its crashes that are remembered.
+    pub fn crashes(&self) -> impl Iterator<Item = &ReportId> {
+        self.earlier.iter().chain([&self.about.id])
+    }
+
     /// Takes in a later crash of the same service. While it is down, one from before that is no
     /// news: its report came late.
     pub fn again(&mut self, about: Report) {

@@ -101,21 +101,7 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
                 says_so |= is_on_its_way(deliverer, pass, item)?;
             }
             // In this order: another deliverer may be sending it.
-            let says = |ledger: &Ledger| {
-                // The message about a missing run says so, however late it is.
-                ledger.said_down || is_missed && ledger.was_sent()
-            };
-            // So may a message about an earlier crash that was sent after this one.
-            let says_since = |ledger: &Ledger| {
-                let since = outage.about.stop.stopped_at;
-                ledger.said_down && ledger.last_try.is_some_and(|at| at > since)
-            };
-            let mut is_told = was_told(deliverer, latest, says)?;
-            // Each missing run has a message of its own.
-            for crash in outage.earlier.iter().filter(|_| !is_missed) {
-                is_told = is_told || was_told(deliverer, crash, says_since)?;
-            }
-            if is_told {
+            if is_said(deliverer, &outage)? {
                 outage.said_so(remind(&outage), now.wall);
             }
         }
@@ -198,6 +184,28 @@ fn is_on_its_way(deliverer: &Deliverer, pass: &Pass, crash: &Item) -> Result<boo
             Some(_) => false,
         };
         if is_on_its_way {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns true if somebody has got a message which says that the service is down.
+fn is_said(deliverer: &Deliverer, outage: &Outage) -> Result<bool> {
+    if outage.about.verdict == Verdict::Missed {
+        // The message about a missing run says so, however late it is. Each has one of its own.
+        return was_told(deliverer, &outage.about.id, |it| {
+            it.said_down || it.was_sent()
+        });
+    }
+    if was_told(deliverer, &outage.about.id, |it| it.said_down)? {
+        return Ok(true);
+    }
+    // So may a message about an earlier crash that was sent after the latest one.
+    let since = outage.about.stop.stopped_at;
+    let says = |it: &Ledger| it.said_down && it.last_try.is_some_and(|at| at > since);
+    for crash in &outage.earlier {
+        if was_told(deliverer, crash, says)? {
             return Ok(true);
         }
     }

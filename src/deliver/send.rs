@@ -13,12 +13,13 @@ use crate::catch::capture;
 use crate::collectors::runner;
 use crate::config::{Loaded, Route};
 use crate::deliver::deliverer::{Deliverer, sink_lock};
+use crate::deliver::outage::Outage;
 use crate::deliver::pass::{self, Item, Pass};
 use crate::deliver::{attempt, condition};
 use crate::random;
-use crate::report::{Condition, Kind, ReportId, SinkKey, Verdict};
+use crate::report::{Condition, Kind, Report, ReportId, SinkKey, Verdict};
 use crate::sinks::Sink;
-use crate::spool::{Attempt, Spool};
+use crate::spool::{Attempt, Kept, Ledger, Outcome};
 
 /// Offers every sink what is due, oldest first. Of crashes, those in `told_singly` are offered.
 /// Returns the number of tries.
@@ -162,30 +163,19 @@ fn send_queue(
     let Some(lock) = lock else { return Ok(0) };
     let mut tries = 0;
     for (item, sink) in queue {
-        let is_due = {
-            let spool = deliverer.spool();
-            // The spool may have changed during the last try.
-            if !spool.has(&lock) {
-                break;
-            }
-            // Another deliverer may have sent it before this one had the lock.
-            let ledger = spool.ledger(&item.id, key);
-            ledger.is_ok_and(|ledger| ledger.is_due(deliverer.now().wall))
-        };
-        if !is_due {
-            continue;
+        // The spool may have changed during the last try.
+        if !deliverer.spool().has(&lock) {
+            break;
         }
-        if let Some(outage) = &item.down
-            && let Some(first) = untaken(deliverer, pass, (outage, &item.id), key)
-        {
-            deliverer
-                .keep(|spool| spool.note_summarised(key, [(&item.id, first)].into_iter()))
-                .with_context(|| format!("cannot keep that {first} says what {} does", item.id))?;
+        if !is_due_still(deliverer, pass, item, key) {
             continue;
         }
         let Some(mut report) = pass::read(deliverer, &item.id) else {
             continue;
         };
+        if item.down.is_some() && is_said(deliverer, &report, item, key) {
+            continue;
+        }
         let services = pass.told_in(&report.id, key);
         report.now = condition::of(&report, &services, deliverer);
         if !lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)? {
@@ -219,21 +209,16 @@ fn send_queue(
         if !is_ours && !matches!(attempt, Attempt::Sent { .. }) {
             break;
         }
-        let (at, fraction) = (deliverer.now().wall, random::fraction());
-        let is_down = report.now.as_ref().is_some_and(Condition::is_down)
-            || report.verdict == Verdict::Missed;
-        let keep = |spool: &Spool| {
-            let mut ledger = spool.ledger(&item.id, key)?;
-            if ledger.outcome.is_some() {
-                return Ok(());
-            }
-            ledger.record(attempt.clone(), at, fraction);
+        let mut ledger = deliverer.spool().ledger(&item.id, key)?;
+        if ledger.outcome.is_none() {
+            ledger.record(attempt, deliverer.now().wall, random::fraction());
+            let is_down = report.now.as_ref().is_some_and(Condition::is_down)
+                || report.verdict == Verdict::Missed;
             ledger.said_down = is_down && ledger.was_sent();
-            spool.fill_ledger(&room, &item.id, key, &ledger)
-        };
-        deliverer
-            .keep(keep)
-            .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
+            deliverer
+                .keep(|spool| spool.fill_ledger(&room, &item.id, key, &ledger))
+                .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
+        }
         if !is_ours {
             break;
         }
@@ -241,23 +226,53 @@ fn send_queue(
     Ok(tries)
 }
 
-/// Returns another message about this outage that the sink was offered and has not taken. Once it
-/// does, that one says how things stand, and another before it would be an end without a beginning.
-fn untaken<'p>(
-    deliverer: &Deliverer,
-    pass: &'p Pass,
-    (outage, besides): (&str, &ReportId),
-    key: &SinkKey,
-) -> Option<&'p ReportId> {
+/// Returns true if this is to be sent now: another deliverer may have sent it before this one had
+/// the lock.
+///
+/// That a service is down is not said before a message about its crash that the sink was offered
+/// and has not taken: it would be an end without a beginning.
+fn is_due_still(deliverer: &Deliverer, pass: &Pass, item: &Item, key: &SinkKey) -> bool {
     let spool = deliverer.spool();
+    let ledger_of = |id: &ReportId| spool.ledger(id, key).ok();
     let is_about_it = |it: &&Item| {
         let mut names = [&it.outage, &it.down].into_iter().flatten();
-        it.id != *besides && names.any(|name| name == outage)
+        it.id != item.id && names.any(|name| item.down.as_ref() == Some(name))
     };
-    let waits = |it: &&Item| {
-        let ledger = spool.ledger(&it.id, key);
-        ledger.is_ok_and(|ledger| ledger.outcome.is_none() && ledger.attempts > 0)
+    let waits = |it: &Item| {
+        let ledger = ledger_of(&it.id);
+        ledger.is_some_and(|ledger| ledger.outcome.is_none() && ledger.attempts > 0)
     };
-    let mut items = pass.items().filter(is_about_it).filter(waits);
-    items.next().map(|item| &item.id)
+    ledger_of(&item.id).is_some_and(|ledger| ledger.is_due(deliverer.now().wall))
+        && !pass.items().filter(is_about_it).any(waits)
+}
+
+/// Returns true if a message about the service's crash, which the sink took after this one was
+/// made, has said what this one says. Notes that in the ledger.
+fn is_said(deliverer: &Deliverer, report: &Report, item: &Item, key: &SinkKey) -> bool {
+    let spool = deliverer.spool();
+    let outage = item.down.as_ref();
+    let outage = outage.and_then(|name| spool.kept_of::<Outage>(Kept::Outage, name).ok()?);
+    let says_so = |id: &ReportId| {
+        let ledger = spool.ledger(id, key).unwrap_or_default();
+        ledger.said_down && ledger.last_try >= Some(report.made_at())
+    };
+    let crashes = outage.iter().flat_map(Outage::crashes);
+    let told_in = crashes.map(|id| match spool.ledger(id, key) {
+        Ok(Ledger {
+            outcome: Some(Outcome::Summarised { r#in }),
+            ..
+        }) => r#in,
+        _ => id.clone(),
+    });
+    let Some(id) = told_in.into_iter().find(says_so) else {
+        return false;
+    };
+    let noted = spool.write_ledger(&item.id, key, &Ledger::summarised(id.clone()));
+    if let Err(why) = noted {
+        deliverer.fail(&format!(
+            "{} waits: there is no room to keep that {id} has said it: {why}",
+            item.id
+        ));
+    }
+    true
 }

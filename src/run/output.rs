@@ -96,7 +96,7 @@ impl Output {
             OurEnd::Discarded => None,
             OurEnd::File(from) => {
                 let own = fd.try_clone_to_owned().map(File::from).ok();
-                let number = own.as_ref().map_or(number, |own| own.as_raw_fd());
+                let number = own.as_ref().map_or(number, AsRawFd::as_raw_fd);
                 self.files.push(Stream {
                     name: name.into(),
                     path: format!("/proc/{}/fd/{number}", id()),

@@ -27,18 +27,11 @@ pub struct ChangeLock {
 }
 
 impl ChangeLock {
-    /// Opens the lock's file in this run directory. Whatever else is in its place goes.
+    /// Opens the lock's file in this run directory.
     pub fn open(run: &Path) -> io::Result<Self> {
         let path = run.join("deputy.lock");
-        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-            clear(&path)?;
-        }
-        let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).mode(0o600);
-        let file = options.truncate(false).custom_flags(flags).open(&path)?;
         Ok(Self {
-            file,
+            file: open(&path)?,
             path,
             signs: AtomicU64::new(0),
         })
@@ -72,7 +65,7 @@ impl ChangeLock {
     pub fn lives(&self) -> io::Result<()> {
         if !self.is_current() {
             return Err(io::Error::other(
-                "another process does the rest, as this one was stopped for long",
+                "another process did not wait for this one any longer; the next look goes on",
             ));
         }
         let sign = self.signs.fetch_add(1, Ordering::Relaxed) + 1;
@@ -92,13 +85,24 @@ impl ChangeLock {
 
     /// Puts a new file in place of this one, which a process has that was stopped.
     pub fn replace(&self) -> io::Result<()> {
-        let dir = File::open(self.path.parent().unwrap_or(Path::new("/")))?;
+        let turn = open(&self.path.with_file_name("new-lock"))?;
         // If several processes do so, the first one's file stays.
-        if taken(dir.try_lock())? && self.is_current() {
+        if taken(turn.try_lock())? && self.is_current() {
             fs::remove_file(&self.path)?;
         }
         Ok(())
     }
+}
+
+/// Opens a file that nobody else can lock. Whatever else is in its place goes.
+fn open(path: &Path) -> io::Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        clear(path)?;
+    }
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).mode(0o600);
+    options.truncate(false).custom_flags(flags).open(path)
 }
 
 fn taken(tried: Result<(), TryLockError>) -> io::Result<bool> {

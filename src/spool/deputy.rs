@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs};
 use rustix::io::Errno;
 
-use super::transfer::{clear, draft, is_dir, is_mark, old};
+use super::transfer::{COPIED, clear, draft, is_dir, is_mark, old};
 use super::{ChangeLock, PARTS, Place, Spool};
 use crate::host::open_regular_in_ours;
 use crate::report::ReportId;
@@ -48,13 +48,21 @@ impl Spool {
     #[must_use]
     pub fn in_use(&self, run: &Path) -> Self {
         let deputy = self.deputy(run);
-        if is_dir(&deputy.dir) {
+        if deputy.is_appointed() {
             return deputy;
         }
         Self {
             locks_in_memory: deputy.locks_in_memory,
             ..self.clone()
         }
+    }
+
+    /// Returns true if this deputy is in office. Else there is none, or what a process has left
+    /// that was stopped in the middle of a step, and went on after the deputy's end.
+    pub(super) fn is_appointed(&self) -> bool {
+        let has = |name| self.dir.join(name).symlink_metadata().is_ok();
+        // One is written as it is appointed, the other may be removed by hand.
+        is_dir(&self.dir) && (has(COPIED) || has(STANDS_FOR))
     }
 
     /// Changes over to a deputy if the disk has become read-only, or back if it is writable again.
@@ -64,7 +72,7 @@ impl Spool {
     /// middle of a step.
     pub fn change_over(&self, run: &Path, lock: &ChangeLock, is_suspect: bool) -> io::Result<bool> {
         let deputy = self.deputy(run);
-        let is_there = || is_dir(&deputy.dir);
+        let is_there = || deputy.is_appointed();
         // Nobody can unmount a disk where a directory is open.
         let _open = File::open(&self.dir);
         if is_there() {
@@ -77,7 +85,8 @@ impl Spool {
         // A process that was killed as it changed over may have left these.
         let remains = [draft(run), old(run)];
         let remain = || remains.iter().any(|it| it.symlink_metadata().is_ok());
-        if is_there() == is_read_only && !remain() {
+        let is_left = || is_dir(&deputy.dir) && !is_read_only;
+        if is_there() == is_read_only && !remain() && !is_left() {
             return Ok(true);
         }
         if !lock.try_alone()? {
@@ -91,7 +100,7 @@ impl Spool {
                     clear(&deputy.dir)?;
                     self.appoint(&deputy, run, &lives)
                 }
-                (true, false) => self.bring_back(&deputy, run, &lives),
+                (_, false) if is_left() => self.bring_back(&deputy, run, &lives),
                 _ => Ok(()),
             }
         });

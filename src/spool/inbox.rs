@@ -127,7 +127,8 @@ impl Spool {
             let Some(handed) = handing::next(steward)? else {
                 break;
             };
-            match visit.take(&hold(), handed)? {
+            let then = visit.take(&hold(), handed)?;
+            match then {
                 Then::Nothing => {}
                 Then::Remove => handing::answer(answers, true)?,
                 Then::Keep => handing::answer(answers, false)?,

@@ -24,7 +24,7 @@ const REMEMBERED: [&str; 6] = ["groups", "outages", "expected", "jobs", "jobs-of
 /// A file of `state/` that is about no single report.
 const DROPPED: &str = "dropped";
 /// File of a deputy that names what it has got copies of, by their places in `state/`: a line each.
-const COPIED: &str = "copied";
+pub(super) const COPIED: &str = "copied";
 /// Maximum number of bytes of memory that a copy of it takes.
 const MOST_REMEMBERED: u64 = 16 * 1024 * 1024;
 /// The copy leaves this many times as much of the memory to others.
@@ -62,10 +62,13 @@ impl Spool {
     /// Puts everything that a deputy has onto the disk, and ends its office.
     pub(super) fn bring_back(&self, deputy: &Self, run: &Path, lives: &Lives) -> io::Result<()> {
         self.create()?;
-        for name in REMEMBERED.iter().chain([&DROPPED]) {
-            self.put_back(&deputy.remembered(name), &self.remembered(name), lives)?;
+        // What was left after a deputy's end is older than what the disk remembers.
+        if deputy.is_appointed() {
+            for name in REMEMBERED.iter().chain([&DROPPED]) {
+                self.put_back(&deputy.remembered(name), &self.remembered(name), lives)?;
+            }
+            self.forget(deputy, lives)?;
         }
-        self.forget(deputy, lives)?;
         // The word on what was done with a report comes before the report.
         for name in list(&deputy.dir.join("state"))? {
             if ReportId::parse(&name).is_ok() || name.starts_with("user-") {
@@ -320,6 +323,32 @@ mod tests {
         spool.bring_back(&deputy, dir.path(), &|| Ok(())).unwrap();
         check(&spool);
         assert!(!spool.in_use(dir.path()).is_deputy());
+    }
+
+    #[test]
+    fn what_a_process_writes_into_a_deputy_that_has_ended_makes_none() {
+        let (dir, spool) = crate::spool::empty();
+        let deputy = spool.deputy(dir.path());
+        spool.put(&report(1)).unwrap();
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
+        spool.bring_back(&deputy, dir.path(), &|| Ok(())).unwrap();
+        spool.keep(Kept::Outage, "web", Some(&2)).unwrap();
+
+        // It was stopped in the middle of a step.
+        deputy.create().unwrap();
+        let sink = SinkKey::Machine("mail".into());
+        let ledger = Ledger::summarised(report(2).id);
+        let id = report(1).id;
+        deputy.keep(Kept::Outage, "web", Some(&1)).unwrap();
+        deputy.write_ledger(&id, &sink, &ledger).unwrap();
+        assert!(!spool.in_use(dir.path()).is_deputy());
+
+        let lock = ChangeLock::open(dir.path()).unwrap();
+        assert!(spool.change_over(dir.path(), &lock, false).unwrap());
+        assert!(deputy.dir.symlink_metadata().is_err());
+        assert_eq!(spool.ledger(&id, &sink).unwrap(), ledger);
+        let kept: Vec<(String, u8)> = spool.kept(Kept::Outage).unwrap();
+        assert_eq!(kept, [("web".to_owned(), 2)]);
     }
 
     #[test]

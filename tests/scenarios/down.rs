@@ -210,6 +210,27 @@ fn a_sink_that_was_away_hears_of_the_crash_and_gets_nothing_else_before_that() {
 }
 
 #[test]
+fn a_sink_that_never_takes_the_message_about_the_crash_is_told_that_the_service_is_down() {
+    let machine = Machine::new();
+    let no = machine.0.path("no");
+    let script = format!("[ ! -e {0} ] || exit $(cat {0}); head", no.display());
+    machine.replace_in_config("head", &script);
+    fs::write(&no, "1").unwrap();
+    machine.init_says("stop/waiting");
+    machine.crash();
+    assert!(machine.look(6).is_empty());
+    // It refuses that one, and takes the next.
+    let refuse = format!(
+        "if [ -e {0} ]; then rm {0}; exit 100; fi; head",
+        no.display()
+    );
+    machine.replace_in_config(&script, &refuse);
+    let heard = machine.look(30);
+    let down = "web is down: nothing restarts it (no respawn), after exit code 1";
+    assert_eq!(heard.last().map(String::as_str), Some(down), "{heard:#?}");
+}
+
+#[test]
 fn what_a_message_about_an_earlier_crash_has_said_is_not_said_again() {
     let machine = Machine::new();
     let away = machine.0.path("away");

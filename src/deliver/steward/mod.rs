@@ -104,7 +104,7 @@ fn only_one(args: &StewardArgs) -> Result<Option<Lock>> {
     let task = if args.signs { "signs" } else { "steward" };
     let chroot = args.chroot.as_ref().map(|dir| dir.to_string_lossy());
     let name = format!("\0\0{task} {} {}", args.user, chroot.unwrap_or_default());
-    let spool = args.places.spool();
+    let spool = args.places.spool_in_use();
     let now = || Now::read().monotonic;
     match locks::wait_for(|now| spool.lock(&name, now), PATIENCE, now) {
         Ok(Some(lock)) => {
