@@ -403,15 +403,17 @@ fn each_instance_is_asked_about_where_its_own_hooks_ran() {
     let machine = Harness::new();
     machine.keep_messages();
     let mut runit = Runit::new(&machine);
-    for (instance, after) in [("a", "sv down ."), ("b", "")] {
-        let name = format!("shop-{instance}");
-        let program = way(
-            if instance == "a" { "shop-a" } else { "shop-b" },
-            "exit 1",
-            Nothing,
-            Silence,
-        )
-        .program(&machine);
+    let gate = machine.path("gate");
+    let waits = format!(
+        "while [ ! -e {} ]; do sleep 0.05; done; exit 1",
+        gate.display()
+    );
+    for (name, instance, first_life, after) in [
+        ("shop-a", "a", "exit 1", "sv down ."),
+        ("shop-b", "b", waits.as_str(), ""),
+    ] {
+        let program = way(name, first_life, Nothing, Silence).program(&machine);
+        let dir = machine.root.join("etc/sv").join(name);
         for script in ["run", "finish"] {
             let job = format!("shop --instance {instance}");
             let text = ways::config(&machine, &format!("runit/{script}"), &job, &program);
@@ -420,14 +422,19 @@ fn each_instance_is_asked_about_where_its_own_hooks_ran() {
             } else {
                 text
             };
-            executable(&machine.root.join("etc/sv").join(&name).join(script), &text);
+            executable(&dir.join(script), &text);
         }
-        runit.supervise(machine.root.join("etc/sv").join(&name));
+        runit.supervise(dir);
     }
+    wait_for("that (a) is told to be down", || {
+        machine.look("0s");
+        machine.messages().concat().contains(" is down")
+    });
+    fs::write(gate, "").unwrap();
     wait_for("both reports", || machine.reports().len() == 2);
-    machine.settle_hooks();
     wait_for("the second life", || machine.markers().len() == 1);
-    machine.wait_for_messages("shop", 2, Some("6m"));
+    machine.settle_hooks();
+    machine.look("6m");
     let told = machine.messages();
     let last = told.last().unwrap();
     let now = last.lines().find(|line| line.starts_with("Now ")).unwrap();

@@ -474,11 +474,11 @@ const TABLE: [Row; 6] = [
         &[
             (
                 "crashed, and is down: exit code 3",
-                "down: supervisord has given up (FATAL: Exited too quickly",
+                "down: supervisord has given up (FATAL: ",
             ),
             (
                 "has been down for ",
-                "down: supervisord has given up (FATAL: Exited too quickly",
+                "down: supervisord has given up (FATAL: ",
             ),
         ],
     ),
