@@ -181,6 +181,14 @@ fn send_queue(
         if !lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)? {
             break;
         }
+        // This process may have been stopped until here, and another have sent it from the spool
+        // that is in use by now.
+        if !deliverer.spool().has(&lock) {
+            break;
+        }
+        if !is_due_still(deliverer, pass, item, key) {
+            continue;
+        }
         let name = sink.name();
         let room = deliverer.spool().begin_ledger(&item.id, key);
         let room = match room {
@@ -195,14 +203,14 @@ fn send_queue(
         };
         let attempt = attempt::make(deliverer.places, *sink, &report);
         tries += 1;
-        deliverer.say(&match &attempt {
+        let said = match &attempt {
             Attempt::Sent { receipt } => format!("{} sent to {name}: {receipt}", report.id),
             Attempt::Retry { why, .. } => format!(
                 "{} not sent to {name}, will be tried again: {why}",
                 report.id
             ),
             Attempt::Refused { why } => format!("{} refused by {name}: {why}", report.id),
-        });
+        };
         // If this process was stopped for so long that another took the lock, the other's result
         // counts, unless this one is better.
         let is_ours = lock.is_ours();
@@ -219,6 +227,8 @@ fn send_queue(
                 .keep(|spool| spool.fill_ledger(&room, &item.id, key, &ledger))
                 .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
         }
+        // Whoever reads this slowly must not keep it from being written down.
+        deliverer.say(&said);
         if !is_ours {
             break;
         }

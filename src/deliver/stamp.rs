@@ -2,16 +2,21 @@
 //! outside that one runs regularly.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::OFlags;
+
+use crate::host::open_regular_in_ours;
 use crate::places::Places;
 
 const FILE: &str = "deliverer";
 /// Contents of the file: how the deliverer was started.
 const WATCH: &str = "watch";
 const TIMER: &str = "timer";
+/// Maximum length of that, in bytes.
+const MAX_WORD: u64 = 100;
 
 /// The last look of a deliverer.
 pub struct Look {
@@ -41,6 +46,8 @@ pub fn leave(places: &Places, watches: bool) {
             .create(true)
             .truncate(false)
             .mode(0o644)
+            // Whatever else is in its place must not hold us up.
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
             .open(places.run_dir.join(FILE))
     };
     // After a boot the directory may be missing, as no hook has made it yet.
@@ -67,8 +74,9 @@ pub fn last(places: &Places) -> io::Result<Option<Look>> {
     let ago = SystemTime::now()
         .duration_since(modified)
         .unwrap_or_default();
+    let word = io::read_to_string(open_regular_in_ours(&path)?.take(MAX_WORD))?;
     Ok(Some(Look {
         ago,
-        watches: fs::read_to_string(path)?.trim() == WATCH,
+        watches: word.trim() == WATCH,
     }))
 }

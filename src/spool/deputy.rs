@@ -183,17 +183,27 @@ impl Spool {
     pub(super) fn clear_the_way(&self, parts: &[PathBuf]) -> io::Result<()> {
         let remembered = self.remembered_dirs();
         let is_other = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|it| !it.is_dir());
-        let others = parts.iter().chain(&remembered).filter(is_other);
+        let inbox = self.dir.join("inbox");
+        let others = parts
+            .iter()
+            .chain(&remembered)
+            .chain([&inbox])
+            .filter(is_other);
         others.map(PathBuf::as_path).try_for_each(clear)
     }
 
-    /// Has a deputy know for which file system it stands in.
+    /// Has a deputy know for which file system it stands in. Early in a boot the spool's may not be
+    /// mounted yet.
     pub(super) fn note_identity(&self, deputy: &Self) -> io::Result<()> {
+        if self.dir.symlink_metadata().is_err() {
+            return Ok(());
+        }
         fs::write(deputy.dir.join(STANDS_FOR), self.identity())
     }
 
     /// Returns the mark that tells this spool's file system from others: the number that it has of
-    /// its own, else its device. That stays if it is unmounted and mounted again.
+    /// its own, else its device. That stays if it is unmounted and mounted again (of XFS, from the
+    /// same device).
     fn identity(&self) -> String {
         let is_there = |dir: &&Path| dir.symlink_metadata().is_ok();
         let dir = self.dir.ancestors().find(is_there).unwrap_or(&self.dir);

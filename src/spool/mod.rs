@@ -128,13 +128,14 @@ impl Spool {
             .create(&self.dir)?;
         let parts = PARTS.map(|part| self.dir.join(part)).into_iter();
         let parts: Vec<_> = parts.chain([self.lock_dir()]).collect();
+        let inbox = self.dir.join("inbox");
         if self.is_deputy() {
             self.clear_the_way(&parts)?;
         }
         for part in parts {
             make(&part, 0o700)?;
         }
-        make(&self.dir.join("inbox"), 0o711)?;
+        make(&inbox, 0o711)?;
         sync_dir(&self.dir)
     }
 

@@ -11,6 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
+use rustix::io::Errno;
 
 use super::commit::{commit, sync_dir};
 use super::read::MAX_ENTRY;
@@ -96,6 +97,11 @@ impl Spool {
         lives()?;
         let old = old(run);
         fs::rename(&deputy.dir, &old)?;
+        // If this process was stopped before that, it was another deputy.
+        if let Err(why) = lives() {
+            fs::rename(&old, &deputy.dir)?;
+            return Err(why);
+        }
         fs::remove_dir_all(&old)
     }
 
@@ -229,6 +235,10 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
             Ok(Some(bytes))
         }
         Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::Other) => Ok(None),
+        // A socket or a device.
+        Err(why) if matches!(Errno::from_io_error(&why), Some(Errno::NXIO | Errno::NODEV)) => {
+            Ok(None)
+        }
         Err(why) => Err(why),
     }
 }
@@ -323,6 +333,19 @@ mod tests {
         spool.bring_back(&deputy, dir.path(), &|| Ok(())).unwrap();
         check(&spool);
         assert!(!spool.in_use(dir.path()).is_deputy());
+    }
+
+    #[test]
+    fn a_deputy_from_before_the_spools_disk_is_mounted_stands_in_for_whatever_is_mounted_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::new(dir.path().join("var/spool/lastwords"));
+        let deputy = spool.deputy(dir.path());
+        spool.appoint(&deputy, dir.path(), &|| Ok(())).unwrap();
+        assert!(spool.in_use(dir.path()).is_deputy());
+        deputy.put(&report(1)).unwrap();
+        let lock = ChangeLock::open(dir.path()).unwrap();
+        assert!(spool.change_over(dir.path(), &lock, false).unwrap());
+        assert_eq!(spool.ids(Place::New).unwrap(), [report(1).id]);
     }
 
     #[test]

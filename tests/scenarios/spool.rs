@@ -108,6 +108,21 @@ fn fifo(path: &Path) {
 }
 
 #[test]
+fn a_fifo_in_the_place_of_the_deliverers_trace_holds_up_nothing() {
+    let machine = machine();
+    fs::create_dir_all(&machine.run).unwrap();
+    fifo(&machine.run.join("deliverer"));
+    hooks::crash(&machine, |_| {});
+    deliver(&machine, "0s");
+    machine.settle();
+    assert_eq!(told(&machine).len(), 1);
+    machine.configure("web", "");
+    let doctor = machine.command("doctor").arg("web").output().unwrap();
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    assert!(said.contains("deliverer"), "{said}");
+}
+
+#[test]
 fn a_whole_report_that_a_kill_left_in_tmp_is_sent_and_half_of_one_leads_to_a_notice() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
