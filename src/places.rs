@@ -113,7 +113,7 @@ impl Places {
         } else {
             let has_deputy = self.spool_in_use().is_deputy();
             let spool = self.spool();
-            (spool.is_read_only(has_deputy)).then_some("read-only")
+            spool.state_of_disk(has_deputy)
         }
     }
 

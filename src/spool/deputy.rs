@@ -239,28 +239,47 @@ impl Spool {
     /// Checks that the disk has not become read-only since something was written to it. ext4 may
     /// say of what it had to give up that it is on the disk.
     pub fn still_takes_files(&self) -> io::Result<()> {
-        if !self.is_deputy() && self.takes_no_file() {
-            return Err(Errno::ROFS.into());
+        match self.refusal().filter(|_| !self.is_deputy()) {
+            Some(why) => Err(why.into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Returns true if the disk takes no new file. Some file systems only say so if they are asked
     /// for one (ext4 after an error), which is done where something `is_suspect`.
     pub fn is_read_only(&self, is_suspect: bool) -> bool {
-        self.is_on_read_only_disk() || (is_suspect && self.takes_no_file())
+        self.state_of_disk(is_suspect).is_some()
     }
 
-    fn takes_no_file(&self) -> bool {
+    /// Returns the same in words.
+    pub fn state_of_disk(&self, is_suspect: bool) -> Option<&'static str> {
+        if self.is_on_read_only_disk() {
+            return Some("read-only");
+        }
+        match self.refusal().filter(|_| is_suspect)? {
+            Errno::ROFS => Some("read-only"),
+            _ => Some("failing"),
+        }
+    }
+
+    /// Returns the error of a disk that takes no new file, if it is one that stays. XFS refuses
+    /// everything after an error.
+    fn refusal(&self) -> Option<Errno> {
         // A file without a name leaves nothing behind.
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
         let probe = openat(CWD, self.dir.join("tmp"), flags, Mode::RUSR);
-        matches!(probe, Err(Errno::ROFS))
+        probe.err().filter(|why| is_of_the_disk(*why))
     }
 
     /// Returns true if the disk does not even take this spool's directories.
     fn takes_no_directory(&self) -> bool {
         let made = self.create();
-        made.is_err_and(|why| why.kind() == ErrorKind::ReadOnlyFilesystem)
+        let errno = made.err().and_then(|why| Errno::from_io_error(&why));
+        errno.is_some_and(is_of_the_disk)
     }
+}
+
+/// Returns true if this is the error of a disk that is read-only, or that fails.
+fn is_of_the_disk(why: Errno) -> bool {
+    matches!(why, Errno::ROFS | Errno::IO | Errno::UCLEAN)
 }

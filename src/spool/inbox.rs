@@ -179,7 +179,8 @@ impl Spool {
     fn names_from(&self, uid: u32) -> io::Result<BTreeSet<String>> {
         let mut names = BTreeSet::from_iter(list(&self.taken_from(uid))?);
         if let Some(disk) = &self.disk {
-            names.extend(disk.names_from(uid)?);
+            // A disk that fails shows nothing.
+            names.extend(disk.names_from(uid).unwrap_or_default());
         }
         Ok(names)
     }

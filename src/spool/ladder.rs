@@ -164,7 +164,8 @@ impl Spool {
     pub fn names(&self) -> io::Result<Vec<Facts>> {
         let mut names = list(&self.dir.join("new"))?;
         if let Some(disk) = &self.disk {
-            names.extend(list(&disk.dir.join("new"))?);
+            // A disk that fails shows nothing.
+            names.extend(list(&disk.dir.join("new")).unwrap_or_default());
         }
         Ok(names
             .iter()

@@ -193,7 +193,8 @@ impl Spool {
     pub fn ids(&self, place: Place) -> io::Result<Vec<ReportId>> {
         let mut ids = self.own_ids(place)?;
         if let Some(disk) = &self.disk {
-            let mut shown = disk.ids(place)?;
+            // A disk that fails shows nothing, and holds up nothing that is in memory.
+            let mut shown = disk.ids(place).unwrap_or_default();
             if place == Place::New {
                 shown.truncate(deputy::MOST_SHOWN);
             }
@@ -250,7 +251,11 @@ impl Spool {
     /// Reads what is kept of a report in the file of this name.
     fn state_of<T: DeserializeOwned>(&self, id: &ReportId, name: &str) -> io::Result<Option<T>> {
         match (read_state(&self.state(id).join(name))?, &self.disk) {
-            (None, Some(disk)) => disk.state_of(id, name),
+            // A disk that fails knows nothing of a report that is in memory.
+            (None, Some(disk)) => disk.state_of(id, name).or_else(|why| {
+                let is_ours = self.path(Place::New, id).symlink_metadata().is_ok();
+                if is_ours { Ok(None) } else { Err(why) }
+            }),
             (found, _) => Ok(found),
         }
     }

@@ -42,6 +42,23 @@ impl Disk {
         Self(at.to_owned())
     }
 
+    /// An XFS in a file.
+    pub fn xfs(at: &Path, image: &Path) -> Self {
+        fs::create_dir_all(at).unwrap();
+        File::create(image).unwrap().set_len(320 << 20).unwrap();
+        let run = |command: &mut Command| assert!(command.status().unwrap().success());
+        run(Command::new("mkfs.xfs").arg("-q").arg(image));
+        run(Command::new("mount").args(["-o", "loop"]).args([image, at]));
+        Self(at.to_owned())
+    }
+
+    /// Has an XFS refuse everything, as after an error.
+    pub fn shut_down(&self) {
+        let mut shut = Command::new("xfs_io");
+        let shut = shut.args(["-x", "-c", "shutdown"]).arg(&self.0);
+        assert!(shut.status().unwrap().success());
+    }
+
     /// Makes the kernel find an error in an ext4.
     pub fn fail(&self) {
         let mut ask = Command::new("findmnt");

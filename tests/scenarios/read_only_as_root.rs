@@ -152,6 +152,20 @@ fn what_waits_on_a_disk_that_has_failed_is_told_though_it_says_that_it_is_writab
 }
 
 #[test]
+fn what_crashes_while_the_disk_refuses_everything_is_told() {
+    let machine = machine(&["one"]);
+    let disk = Disk::xfs(&machine.spool, &machine.path("image"));
+    assert!(machine.command("setup").status().unwrap().success());
+    crash(&machine, "web", 1);
+    disk.shut_down();
+    crash(&machine, "db", 1);
+    let expected = ["web", "db"].map(|job| format!("{job} crashed: exit code 1, cause unknown"));
+    assert_eq!(told(&machine, "one"), expected);
+    let listed = said(&machine, &["list"]);
+    assert!(listed.contains("the spool's disk is failing"), "{listed}");
+}
+
+#[test]
 fn a_loop_that_goes_on_over_a_read_only_disk_has_the_messages_of_one_loop() {
     let (machine, _disk) = machine_with_disk();
     crash(&machine, "web", 2);
