@@ -77,23 +77,11 @@ impl Mount<'_> {
 /// NFS, FUSE and their like, and where the type is unknown. Only the list of mounts is read; `path`
 /// itself is not touched, and links are not followed.
 pub fn may_hang(path: &Path) -> bool {
-    Mounts::now().may_hang(path)
-}
-
-/// The mounts of this process, read once for several paths.
-pub struct Mounts(Option<Vec<u8>>);
-
-impl Mounts {
-    pub fn now() -> Self {
-        Self(read(Path::new("/proc/self/mountinfo")).ok())
-    }
-
-    /// Returns the same as [`may_hang`].
-    pub fn may_hang(&self, path: &Path) -> bool {
-        let Some(list) = &self.0 else { return true };
-        let fs_type = absolute(path).ok().and_then(|path| type_of(list, &path));
-        fs_type.is_none_or(|fs_type| !OWN.iter().any(|own| own.as_bytes() == fs_type))
-    }
+    let Ok(list) = read(Path::new("/proc/self/mountinfo")) else {
+        return true;
+    };
+    let fs_type = absolute(path).ok().and_then(|path| type_of(&list, &path));
+    fs_type.is_none_or(|fs_type| !OWN.iter().any(|own| own.as_bytes() == fs_type))
 }
 
 /// Returns the type of the file system that `path` is on.

@@ -7,7 +7,7 @@ use crate::catch::why::{self, Clues};
 use crate::cause::Explanation;
 use crate::clock::Now;
 use crate::collectors::Collect;
-use crate::collectors::log::{DeepTail, Log, LogBounds, LogLength};
+use crate::collectors::log::{DeepTail, Log};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::random;
@@ -87,18 +87,6 @@ pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host
         .unwrap_or_default()
         .add_collectors(&mut collect, stop, told, host);
     collect
-}
-
-/// Tells the collectors of logs which part this life has written, as far as the marker knows.
-pub fn bound_logs(collect: &mut Collect, marker: &Marker, stop: &Stop) {
-    for log in &mut collect.log {
-        let path = log.path_of(&stop.job, stop.instance.as_deref());
-        let of = |moment: &[LogLength]| moment.iter().find(|it| it.path == path).cloned();
-        log.bounds = LogBounds {
-            began: of(&marker.logs_began),
-            ended: of(&marker.logs_ended),
-        };
-    }
 }
 
 /// Makes the collectors of logs hand over more than their sections show, and take the job's secrets

@@ -172,7 +172,6 @@ pub fn finish(
     let journal = collect
         .journal
         .take_if(|_| places.inbox_of().is_none() && stop.invocation.is_some());
-    capture::bound_logs(&mut collect, &marker, &stop);
     let logs = capture::deep_tails(&mut collect, &loaded.redactor);
     let sections = run_collectors(
         taken,

@@ -26,9 +26,8 @@ use rustix::process::{WaitOptions, geteuid, getpriority_process, wait};
 use crate::catch::call::Call;
 use crate::catch::marker::{Claim, EndSort, LastEnd, Marker, Taken};
 use crate::catch::worker::{self, Worker};
-use crate::catch::{logs, nudge, post_stop, why};
+use crate::catch::{nudge, post_stop, why};
 use crate::clock::Now;
-use crate::collectors::log::LogLength;
 use crate::host::Host;
 use crate::notice;
 use crate::places::Places;
@@ -135,9 +134,6 @@ struct Catcher<'a> {
     workers: HashMap<u32, Worker>,
     /// Taken markers that no worker deals with yet.
     waiting: VecDeque<Taken>,
-    /// How long the logs of each service were when its last life ended, by the marker's name. The
-    /// next life began after that, and this is known sooner than that it began.
-    ended: HashMap<String, Vec<LogLength>>,
 }
 
 impl<'a> Catcher<'a> {
@@ -149,7 +145,6 @@ impl<'a> Catcher<'a> {
             nice: getpriority_process(None).unwrap_or(0),
             workers: HashMap::new(),
             waiting: VecDeque::new(),
-            ended: HashMap::new(),
         }
     }
 
@@ -186,9 +181,7 @@ impl<'a> Catcher<'a> {
 
     fn ended(&mut self, account: Account, call: &Call, now: Now) -> Result<()> {
         let marker = call.marker(self.places);
-        let logs = logs::lengths(call, self.places, || account.logs.clone(), &self.host);
-        self.ended.insert(marker.name().to_owned(), logs.clone());
-        post_stop::tell(account, logs, call, &marker, &self.host, now);
+        post_stop::tell(account, call, &marker, &self.host, now);
         let taken = marker
             .take(random::report_id(now), now, call.circumstances(false))
             .with_context(|| {
@@ -204,7 +197,7 @@ impl<'a> Catcher<'a> {
 
     /// Arms as pre-start does. But the kernel log may be about this very life by now: events come
     /// late.
-    fn arm(&mut self, call: &Call, now: Now) -> Result<()> {
+    fn arm(&self, call: &Call, now: Now) -> Result<()> {
         let file = call.marker(self.places);
         // A supervisor that ends may end its listeners before it tells them of the last stops.
         let armed = file.armed_by(geteuid().as_raw()).ok().flatten();
@@ -223,7 +216,6 @@ impl<'a> Catcher<'a> {
         let marker = Marker {
             seen,
             oom_kills,
-            logs_began: self.ended.remove(file.name()).unwrap_or_default(),
             ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref())
         };
         file.forget_end(EndSort::GivenUp);

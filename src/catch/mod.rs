@@ -7,7 +7,6 @@ pub mod finish;
 pub mod guard;
 pub mod hook;
 pub mod listen;
-pub mod logs;
 pub mod marker;
 pub mod nudge;
 pub mod pending;

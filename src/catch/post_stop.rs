@@ -13,7 +13,6 @@ use crate::catch::nudge;
 use crate::catch::priority::Priority;
 use crate::catch::worker::{self, By, Ended};
 use crate::clock::Now;
-use crate::collectors::log::LogLength;
 use crate::host::Host;
 use crate::random;
 use crate::supervisor::account::Account;
@@ -54,11 +53,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let is_told = invocation.is_some() && marker.has_account_of(invocation.as_deref());
     let mut is_kept = true;
     if let Some(account) = account.filter(|_| !is_told) {
-        is_kept &= tell(account, Vec::new(), &call, &marker, host, now);
+        is_kept &= tell(account, &call, &marker, host, now);
     }
     if !is_told {
         if let Some(account) = supervisor.ask(&input, host) {
-            is_kept &= tell(account, Vec::new(), &call, &marker, host, now);
+            is_kept &= tell(account, &call, &marker, host, now);
         }
         // That time was the supervisor's.
         let asked = Now::read().monotonic.saturating_sub(now.monotonic);
@@ -130,18 +129,10 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     }
 }
 
-/// Keeps in the marker what the supervisor says of the end, and how long the logs were then, if it
-/// says so late. Returns true if that could be done.
-pub fn tell(
-    account: Account,
-    logs: Vec<LogLength>,
-    call: &Call,
-    marker: &MarkerFile,
-    host: &Host,
-    now: Now,
-) -> bool {
+/// Keeps in the marker what the supervisor says of the end. Returns true if that could be done.
+pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now: Now) -> bool {
     let unarmed = || marker.unarmed(&call.job, call.instance.as_deref(), host.boot_id(), now);
-    let told = marker.tell(account, logs, unarmed);
+    let told = marker.tell(account, unarmed);
     if let Err(why) = &told {
         notice::say(
             host,

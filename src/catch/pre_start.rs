@@ -5,7 +5,7 @@ use rustix::process::getppid;
 
 use crate::catch::call::{Call, HookArgs};
 use crate::catch::marker::Marker;
-use crate::catch::{logs, nudge, why};
+use crate::catch::{nudge, why};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
@@ -41,8 +41,6 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         .map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
     let once = call.supervisor.is_once(&input);
     let directory = service_dir::here(&input, host).filter(|_| pid.is_some());
-    let of_supervisor = || call.supervisor.logs(&input, host);
-    let logs_began = logs::lengths(&call, &args.places, of_supervisor, host);
     let marker = Marker {
         announced_before,
         seen,
@@ -52,7 +50,6 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         once,
         by: Some(Supervisor::new(call.supervisor.name())),
         directory,
-        logs_began,
         ..Marker::new(boot_id, now)
     };
     let marker = marker.of(&call.job, call.instance.as_deref());

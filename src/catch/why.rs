@@ -89,13 +89,12 @@ fn of_the_logs(
     let mut logs: Vec<Deep> = clues.logs.iter().filter_map(DeepTail::take).collect();
     logs.sort_by_key(|log| Reverse(log.modified));
     let share = MOST / logs.len().max(1);
-    let explain = |log: Option<(&str, &str)>, since: Option<usize>| {
+    let explain = |log: Option<(&str, &str)>| {
         let scene = Scene {
             job: &stop.job,
             pid: stop.pid,
             exit: &stop.exit,
             log,
-            since,
             kernel: ("kernel log", &clues.kernel),
         };
         cause::explain_redacted(&scene, redactor)
@@ -105,23 +104,14 @@ fn of_the_logs(
         .filter(|section| section.kind == CollectorKind::OUTPUT && section.status == Status::Ok);
     let kept = kept.map(|section| {
         let said = output::said(&section.text);
-        explain(Some((&section.collector, &said)), None)
+        explain(Some((&section.collector, &said)))
     });
-    let each = logs.iter().map(|log| {
-        let text = last(&log.text, share);
-        let above = log.text.len() - text.len();
-        let above = log
-            .text
-            .get(..above)
-            .unwrap_or_default()
-            .matches('\n')
-            .count();
-        let since = log.since.map(|since| since.saturating_sub(above));
-        explain(Some((&log.path, text)), since)
-    });
+    let each = logs
+        .iter()
+        .map(|log| explain(Some((&log.path, last(&log.text, share)))));
     kept.chain(each)
         .min_by_key(|explanation| sureness(&explanation.cause))
-        .unwrap_or_else(|| explain(None, None))
+        .unwrap_or_else(|| explain(None))
 }
 
 /// Returns the kind of a start that failed, if the system's error says it.

@@ -99,14 +99,13 @@ pub fn names_exit(line: &LogLine, scene: &Scene) -> bool {
 }
 
 /// Returns what supervisord says of a program that it starts no more: `gave up: web entered FATAL
-/// state, too many start retries too quickly`. The lines before the index `first` are an earlier
-/// life's.
-pub fn gave_up(lines: &[LogLine], first: usize) -> Option<Finding> {
+/// state, too many start retries too quickly`.
+pub fn gave_up(lines: &[LogLine]) -> Option<Finding> {
     let is_told = |line: &LogLine| {
         let message = line.head();
         message.starts_with("gave up: ") && message.contains(" entered FATAL state")
     };
-    let last = lines.len().saturating_sub(LAST).max(first);
+    let last = lines.len().saturating_sub(LAST);
     let at = lines.iter().rposition(is_told).filter(|at| *at >= last)?;
     let what = lines.get(at)?.head();
     Some(Finding::at(at..at + 1, Death::PlainExit, what))
@@ -300,7 +299,6 @@ mod tests {
             pid: Some(4242),
             exit: &Exit::Code(1),
             log: None,
-            since: None,
             kernel: ("", &[]),
         };
         remark(&lines[0], &scene)

@@ -86,9 +86,6 @@ pub fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
             break;
         };
         carried = inner;
-        if carried.name.as_deref() == Some(KERNEL) {
-            break;
-        }
     }
     let cut = carried.text.floor_char_boundary(MAX_LINE);
     if cut < carried.text.len() {
@@ -227,12 +224,6 @@ fn syslog<'a>(carried: &Carried, host: Option<&str>) -> Option<Carried<'a>> {
     if !carried.front_has(":") {
         return None;
     }
-    if let Some(from) = host.and_then(|host| kernels(&carried.text, host)) {
-        return Some(Carried {
-            name: Some(KERNEL.to_owned()),
-            ..carried.inner(from, None)
-        });
-    }
     let found = SYSLOG.as_ref()?.captures(carried.text.as_bytes())?;
     let group = |number| carried.text.get(found.get(number)?.range());
     // `2026-11-22T23:58:59Z ERROR http: ` is a logger's.
@@ -252,65 +243,16 @@ fn syslog<'a>(carried: &Carried, host: Option<&str>) -> Option<Carried<'a>> {
     })
 }
 
-/// The name of the kernel as a program.
-pub const KERNEL: &str = "kernel";
-/// Length of a stamp of syslog's old form: `Nov 22 23:58:59`.
-const STAMP: usize = 15;
-
-/// Returns where the kernel's own words begin in a line of syslog's. A log may have nothing but
-/// these, so no pattern is matched, and their time is left to nobody.
-fn kernels(text: &str, host: &str) -> Option<usize> {
-    let is_old = text.starts_with(|c: char| c.is_ascii_uppercase());
-    let stamp = if is_old { STAMP } else { text.find(' ')? };
-    let (stamp, rest) = text.split_at_checked(stamp)?;
-    let is_time = |sign: &str| stamp.contains(sign) && stamp.contains(':');
-    let words = rest.strip_prefix(' ')?.strip_prefix(host)?;
-    let words = words.strip_prefix(" kernel: ")?;
-    is_time(if is_old { " " } else { "T" }).then(|| text.len() - words.len())
-}
-
-/// The end of a line and a tab inside of a message, as rsyslog writes them.
-const NEW_LINE: &str = "#012";
-const TAB: &str = "#011";
+/// The end of a line inside of a message, as rsyslog writes it.
+pub const NEW_LINE: &str = "#012";
 
 /// Returns a text with the tabs and without the colours that rsyslog has escaped.
 fn unescape(text: Cow<str>) -> Cow<str> {
-    if !text.contains(TAB) && !text.contains("#033[") {
+    if !text.contains("#0") {
         return text;
     }
-    let tabs: Vec<&str> = split(&text, TAB).collect();
-    let whole = tabs.join("\t").replace("#033[", "\x1b[");
+    let whole = text.replace("#011", "\t").replace("#033", "\x1b");
     Cow::Owned(without_colours(&whole).into_owned())
-}
-
-/// Returns the lines of a message that rsyslog has written in one.
-pub fn lines_of_message(text: &str) -> impl Iterator<Item = &str> {
-    split(text, NEW_LINE)
-}
-
-/// Splits a text at the places where rsyslog has escaped a byte. Numbers look so too: `order
-/// #0123`, `ticket #012`.
-fn split<'t>(text: &'t str, escape: &str) -> impl Iterator<Item = &'t str> {
-    let number = |at: usize| {
-        let before = text.get(..at).unwrap_or_default();
-        let after = text.get(at + escape.len()..).unwrap_or_default();
-        let is_word = before.ends_with([' ', '(', '[', '"', '\'']);
-        (is_word, after.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    let found = || text.match_indices(escape).map(|(at, _)| at);
-    let is_sure = |at: usize| number(at) == (false, false);
-    // Where there is one, others are likely.
-    let is_escaped = found().any(is_sure);
-    let likely = || found().filter(|at| number(*at) != (true, true)).collect();
-    let places: Vec<usize> = is_escaped.then(likely).unwrap_or_default();
-    let mut places = places.into_iter();
-    let (mut from, length) = (Some(0), escape.len());
-    std::iter::from_fn(move || {
-        let start = from?;
-        let end = places.next();
-        from = end.map(|end| end + length);
-        text.get(start..end.unwrap_or(text.len()))
-    })
 }
 
 /// `0|web | `, `web-1  | `, `web_1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `PM2 | `, `INFO | jvm 1 |

@@ -80,7 +80,6 @@ fn cause(sample: &Sample, exit: &Exit, log: &str) -> Cause {
         pid: sample.label.pid,
         exit,
         log: Some(("log", log)),
-        since: None,
         kernel: ("", &[]),
     };
     explain(&scene).cause
@@ -176,7 +175,6 @@ fn the_end_of_a_long_log_tells_what_all_of_it_tells() {
                 pid: sample.label.pid,
                 exit: &sample.exit,
                 log: Some(("log", &log)),
-                since: None,
                 kernel: ("", &[]),
             };
             let whole = LogWindow {

@@ -91,15 +91,6 @@ impl Finding {
         Self::at(lines, Death::Unknown, "")
     }
 
-    /// Returns the same finding this many lines further down.
-    pub fn moved(self, by: usize) -> Self {
-        Self {
-            lines: self.lines.start + by..self.lines.end + by,
-            quoted: self.quoted + by,
-            ..self
-        }
-    }
-
     /// Sets the line that the cause quotes.
     pub fn quoted(self, quoted: usize) -> Self {
         Self { quoted, ..self }

@@ -21,7 +21,7 @@ pub fn is_handled(tail: &Tail, finding: &Finding) -> bool {
         warns || serves || goes_on
     };
     let lines = tail.lines;
-    let at = tail.index_before(finding.lines.start);
+    let at = finding.lines.start.checked_sub(1);
     let before = at.and_then(|at| lines.get(at));
     let first = lines.get(finding.lines.start);
     // Loggers attach traces of several lines to their entries, never single lines. JSON loggers put

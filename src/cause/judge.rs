@@ -11,8 +11,7 @@
 //!   logger's words or level say that the error was handled, if the service survived the same error
 //!   before, or after a request to stop, because going down has errors of its own.
 //! - **Another life's errors**: a start that names the dead process follows, or the dead process
-//!   began to write only after the error. So do two starts that the log has taught, or one and a
-//!   failure at the log's end.
+//!   began to write only after the error.
 //! - **A burst at the end**, with nothing ordinary in between: the last error counts. If it only
 //!   repeats the one before, or only says that this is the end (`Worker failed to boot`, `Shutting
 //!   down`), the one before counts.
@@ -68,15 +67,13 @@ pub fn judge(tail: &Tail, found: &[Finding]) -> LogEvidence {
     last_words::said(tail).map_or(LogEvidence::Nothing, LogEvidence::Said)
 }
 
-/// Returns all errors in the log that a runtime or a logger has shown, from the line of this index
-/// on: none begins in another life.
-pub fn found(lines: &[LogLine], first: usize) -> Vec<Finding> {
-    let own = lines.get(first..).unwrap_or_default();
-    let mut found = runtimes::read(own);
-    logged::read(own, &mut found);
+/// Returns all errors in the log that a runtime or a logger has shown.
+pub fn found(lines: &[LogLine]) -> Vec<Finding> {
+    let mut found = runtimes::read(lines);
+    logged::read(lines, &mut found);
     // The log was cut before this error said anything.
     found.retain(|it| !it.what.trim().is_empty());
-    found.into_iter().map(|it| it.moved(first)).collect()
+    found
 }
 
 /// Chooses the finding that the service died of. `own` is what the program itself said at the very
@@ -196,7 +193,6 @@ fn ends_there(tail: &Tail, finding: &Finding) -> bool {
         return false;
     }
     if next.iter().any(|unit| tail.is_our_start(unit))
-        || tail.has_ended_since(finding.lines.end)
         || is_of_another_life(tail, finding, &after)
         || next.len() > NEXT_START
     {
@@ -218,7 +214,8 @@ fn ends_there(tail: &Tail, finding: &Finding) -> bool {
         Proof::Said => {
             let is_closing = |unit: &&TailUnit| unit.remark == Some(Remark::Closing);
             // The entry above a trace has the time.
-            let died = died.or_else(|| tail.line_before(finding.lines.start)?.at);
+            let above = finding.lines.start.saturating_sub(1);
+            let died = died.or_else(|| tail.lines.get(above)?.at);
             let is_down = goes_down(died, &said);
             (is_down || said.len() <= AFTER_SAID && said.iter().all(is_closing))
                 && is_soon
@@ -251,7 +248,7 @@ fn goes_down(died: Option<f64>, said: &[&TailUnit]) -> bool {
 
 /// Returns true if the log shows that the dead process began to write only after this finding.
 fn is_of_another_life(tail: &Tail, finding: &Finding, after: &[&TailUnit]) -> bool {
-    let Some(ours) = tail.scene.pid.filter(|_| tail.scene.since.is_none()) else {
+    let Some(ours) = tail.scene.pid else {
         return false;
     };
     if !after.iter().any(|unit| unit.pid == Some(ours)) {

@@ -12,7 +12,7 @@ mod oom;
 mod seccomp;
 
 use super::scene::{KernelMessage, Scene};
-use super::text::{LogLine, is_of_syslog};
+use super::text::LogLine;
 use crate::kmsg::Record;
 
 pub use around::around;
@@ -32,18 +32,15 @@ pub fn messages(records: &[Record]) -> Vec<KernelMessage> {
     .collect()
 }
 
-/// Takes the kernel's messages from a log that holds them beside the service's lines. In a log that
-/// the service itself writes, the same words may be anybody's.
+/// Takes the kernel's messages from a log that holds them beside the service's lines.
 pub fn take(lines: &mut Vec<LogLine>) -> Vec<KernelMessage> {
-    if !is_of_syslog(lines) {
-        return Vec::new();
-    }
+    let is_kernels =
+        |line: &mut LogLine| line.carried_as.as_deref() == Some("kernel") && line.pid().is_none();
     let message = |line: LogLine| KernelMessage {
         line: Some(line.number),
         text: forms::without_time(&line.text).to_owned(),
     };
-    let kernels = lines.extract_if(.., |line| line.is_kernels());
-    kernels.map(message).collect()
+    lines.extract_if(.., is_kernels).map(message).collect()
 }
 
 /// Returns the cause that the kernel log names for this death.
@@ -111,7 +108,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::{any, proptest};
 
-    use super::{around, child_in, from_text, read, take};
+    use super::{around, child_in, from_text, read};
     use crate::cause::{Scene, text};
     use crate::report::{Death, Exit};
 
@@ -137,38 +134,9 @@ mod tests {
                 pid: Some(7),
                 exit: &Exit::Unknown,
                 log: None,
-                since: None,
                 kernel: ("", &messages),
             };
             let _ = (read(&scene, &text::read(&log)), around(&scene, Death::Unknown));
-        }
-    }
-
-    #[test]
-    fn the_kernels_lines_are_its_own_only_where_syslog_writes_the_log() {
-        let taken = |log: &str| {
-            let mut lines = text::read(log);
-            let messages = take(&mut lines);
-            (messages.len(), lines.len())
-        };
-        let kernels = "Nov 22 23:58:58 db1 kernel: Out of memory: Killed process 42 (web)\n";
-        let carried = "Nov 22 23:58:57 db1 web[42]: up\n";
-        for log in [
-            kernels.to_owned(),
-            format!("{carried}{kernels}"),
-            format!("{kernels}{carried}"),
-        ] {
-            assert_eq!(taken(&log).0, 1, "{log}");
-        }
-        let stamped = kernels.replace("Nov 22 23:58:58", "2026-11-22T23:58:58.000111+00:00");
-        assert_eq!(taken(&stamped), (1, 0));
-        // Any service can write so.
-        for own in [
-            "up\n",
-            "2026-11-22 23:58:57 INFO up\n",
-            "{\"msg\":\"up\"}\n",
-        ] {
-            assert_eq!(taken(&format!("{own}{kernels}{own}")), (0, 3), "{own}");
         }
     }
 

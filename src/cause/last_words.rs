@@ -92,9 +92,7 @@ fn before_next_start<'a, 'b>(tail: &'b Tail<'a>) -> Option<&'b [TailUnit<'a>]> {
     let (next, rest) = tail.units.split_at_checked(start)?;
     let count = rest.iter().take_while(|unit| is_start(unit)).count();
     let (starts, before) = rest.split_at_checked(count)?;
-    let first = starts.last()?.lines.start;
     let is_next = is_soon(next.iter().filter_map(|unit| unit.at))
-        && !tail.has_ended_since(first)
         && !starts.iter().any(|unit| tail.is_our_start(unit));
     is_next.then_some(before)
 }

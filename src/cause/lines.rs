@@ -63,7 +63,6 @@ impl Case {
             pid: Some(42),
             exit: &self.exit(),
             log: Some(("log", &log)),
-            since: None,
             kernel: ("kernel log", &kernel::from_text(&kernel)),
         })
         .cause;

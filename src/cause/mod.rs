@@ -29,7 +29,6 @@ pub mod last_words;
 pub mod lexicon;
 #[cfg(test)]
 mod lines;
-mod lives;
 pub mod logged;
 mod prefix;
 pub mod runtimes;
@@ -84,15 +83,14 @@ fn explain_by(scene: &Scene, view: LogWindow, text: &str) -> Option<Explanation>
     for line in &mut lines {
         line.number += first - 1;
     }
-    if !text::keep_own(&mut lines, scene.job) && !view.has_life_since(scene.since) {
+    if !text::keep_own(&mut lines, scene.job) && !view.above.is_empty() {
         return None;
     }
+    let in_log = (*scene.exit == Exit::Unknown)
+        .then(|| aftermath::exit(&lines, scene))
+        .flatten();
     // The journal holds the kernel's messages too.
     let by_kernel = kernel::take(&mut lines);
-    let own = scene.own(&lines);
-    let in_log = (*scene.exit == Exit::Unknown)
-        .then(|| aftermath::exit(own, scene))
-        .flatten();
     let scene = &Scene {
         exit: in_log.as_ref().unwrap_or(scene.exit),
         kernel: match scene.kernel {
@@ -101,7 +99,7 @@ fn explain_by(scene: &Scene, view: LogWindow, text: &str) -> Option<Explanation>
         },
         ..*scene
     };
-    let told = kernel::read(scene, own);
+    let told = kernel::read(scene, &lines);
     let mut explanation = match told {
         Some(told) if told.is_final() => told.explain(scene),
         told => choose(scene, source, &lines, view, told)?,
@@ -124,15 +122,14 @@ fn choose(
     view: LogWindow,
     told: Option<kernel::KernelCause>,
 ) -> Option<Explanation> {
-    let first = lines.len() - scene.own(lines).len();
-    let found = judge::found(lines, first);
-    let tail = Tail::read(lines, first, view, &found, scene);
+    let found = judge::found(lines);
+    let tail = Tail::read(lines, view, &found, scene);
     let judgement = judge::judge(&tail, &found);
     let proven = match &judgement {
         LogEvidence::Proven(finding) => Some(finding),
         _ => None,
     };
-    if !view.has_life_since(scene.since) && !tail.is_enough(&found, proven) {
+    if !view.above.is_empty() && !tail.is_enough(&found, proven) {
         return None;
     }
     Some(match (judgement, told) {
@@ -145,7 +142,7 @@ fn choose(
         (LogEvidence::Proven(finding), None) => from_log(scene, &finding, source, lines),
         (LogEvidence::Said(said), None) => from_last_words(scene, source, lines, &found, &said),
         // supervisord's word that it gave up, or the exit alone.
-        (LogEvidence::Nothing, None) => match aftermath::gave_up(lines, first) {
+        (LogEvidence::Nothing, None) => match aftermath::gave_up(lines) {
             Some(finding) if finding.fits(scene.exit) => from_log(scene, &finding, source, lines),
             _ => from_exit(scene),
         },
@@ -175,7 +172,6 @@ mod tests {
             pid: Some(42),
             exit: &exit,
             log: Some(("log", log)),
-            since: None,
             kernel: ("", &[]),
         };
         let cause = explain(&scene).cause;
@@ -321,22 +317,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_of_an_earlier_life_is_shown(log in log(), exit in exit(), since in 1_usize..80) {
-            let scene = Scene {
-                job: "web",
-                pid: Some(42),
-                exit: &exit,
-                log: Some(("log", &log)),
-                since: Some(since),
-                kernel: ("kernel", &[]),
-            };
-            let cause = explain(&scene).cause;
-            for it in cause.evidence.iter().chain(&cause.last_words) {
-                prop_assert!(it.line >= Some(since), "{:?}", it);
-            }
-        }
-
-        #[test]
         fn no_log_ends_without_an_answer(log in log(), exit in exit(), pid in 1_u32..50) {
             let kernel = kernel::from_text(&log);
             let scene = Scene {
@@ -344,7 +324,6 @@ mod tests {
                 pid: Some(pid),
                 exit: &exit,
                 log: Some(("log", &log)),
-                since: None,
                 kernel: ("kernel", &kernel),
             };
             let explanation = explain(&scene);

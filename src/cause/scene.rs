@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text::LogLine;
 use crate::report::{Cause, Evidence, Exit};
 
 /// Everything that is known about a death.
@@ -14,20 +13,8 @@ pub struct Scene<'a> {
     pub exit: &'a Exit,
     /// Name of the log, and its end.
     pub log: Option<(&'a str, &'a str)>,
-    /// Number of the log's first line, from 1, that is of this life, if that is known. No line
-    /// before it can be the cause.
-    pub since: Option<usize>,
     /// Name of the kernel log, and its messages about this life of the service.
     pub kernel: (&'a str, &'a [KernelMessage]),
-}
-
-impl Scene<'_> {
-    /// Returns those of the log's lines that may be of this life.
-    pub fn own<'l>(&self, lines: &'l [LogLine]) -> &'l [LogLine] {
-        let is_before = |line: &LogLine| self.since.is_some_and(|since| line.number < since);
-        let first = lines.partition_point(is_before);
-        lines.get(first..).unwrap_or_default()
-    }
 }
 
 /// A message that the kernel itself wrote, not a program.

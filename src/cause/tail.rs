@@ -7,10 +7,8 @@ use std::ops::Range;
 
 use super::aftermath::{self, Remark};
 use super::beneath;
-use super::entry::LogLevel;
 use super::finding::Finding;
 use super::lexicon::Sense;
-use super::lives::{self, Role};
 use super::scene::Scene;
 use super::text::{LogLine, is_same_but_digits};
 use super::window::LogWindow;
@@ -35,16 +33,10 @@ pub const SOON: f64 = 60.0;
 /// The end of a log.
 pub struct Tail<'a> {
     pub lines: &'a [LogLine],
-    /// Index of the first line that may be of this life. Those before it show what the service does
-    /// and survives, and are no part of the end.
-    first: usize,
     pub scene: &'a Scene<'a>,
     /// The last units, newest first. Blank lines are none.
     pub units: Vec<TailUnit<'a>>,
-    /// Index of the line with which each of the last lives begins, newest first, as far as the log
-    /// teaches how lives begin.
-    begins: Vec<usize>,
-    /// True if the units go back to the log's first line, or to the life's.
+    /// True if the units go back to the log's first line.
     pub is_whole: bool,
     /// True if a logger writes the log.
     pub has_form: bool,
@@ -70,10 +62,9 @@ pub struct TailUnit<'a> {
 }
 
 impl<'a> Tail<'a> {
-    /// Reads the last units. The lines before the index `first` are an earlier life's.
+    /// Reads the last units.
     pub fn read(
         lines: &'a [LogLine],
-        first: usize,
         view: LogWindow<'a>,
         found: &'a [Finding],
         scene: &'a Scene,
@@ -85,22 +76,19 @@ impl<'a> Tail<'a> {
         errors.sort_unstable();
         let mut units = Vec::new();
         let mut end = lines.len();
-        while end > first && units.len() < MOST {
+        while end > 0 && units.len() < MOST {
             let error = take_error(&mut errors, end);
             let range = error.unwrap_or(end - 1)..end;
             end = range.start;
             let error = error.and_then(|_| last_error(found, range.end));
             units.extend(TailUnit::read(lines, range, error, scene));
         }
-        let begins = learn_begins(&mut units);
         let last = |count| lines.iter().rev().take(count);
         Self {
             lines,
-            first,
             scene,
             units,
-            begins,
-            is_whole: end <= first,
+            is_whole: end == 0,
             has_form: last(FORM).any(|line| !line.is_raw()),
             names_us: scene.pid.is_some() && last(FAR).any(|line| line.pid() == scene.pid),
             view,
@@ -127,10 +115,7 @@ impl<'a> Tail<'a> {
                 .collect();
             first.len() == FIRST && first.iter().all(|line| !line.text.starts_with([' ', '\t']))
         };
-        // rsyslog writes all lines of a message in one.
-        let is_message = |(one, next): (&LogLine, &LogLine)| one.number == next.number;
         let is_clean = before.iter().any(|line| line.entry.is_some())
-            || before.iter().zip(before.iter().skip(1)).any(is_message)
             || found.iter().any(is_between)
             || is_calm();
         is_clean && !self.asks_above.get()
@@ -153,31 +138,14 @@ impl<'a> Tail<'a> {
         self.units.iter().filter(move |unit| unit.lines.end <= line)
     }
 
-    /// Returns the index of the line before another, if it is of the same life.
-    pub fn index_before(&self, index: usize) -> Option<usize> {
-        index.checked_sub(1).filter(|before| *before >= self.first)
-    }
-
-    /// Returns the line before another, if it is of the same life.
+    /// Returns the line before another.
     pub fn line_before(&self, index: usize) -> Option<&'a LogLine> {
-        self.lines.get(self.index_before(index)?)
+        self.lines.get(index.checked_sub(1)?)
     }
 
     /// Returns true if the unit is a start that names the dead process.
     pub fn is_our_start(&self, unit: &TailUnit) -> bool {
         unit.remark == Some(Remark::Start) && unit.pid.is_some() && unit.pid == self.scene.pid
-    }
-
-    /// Returns true if the service has ended again since this line: two more lives have begun, or
-    /// one that the log ends with the failure of.
-    pub fn has_ended_since(&self, line: usize) -> bool {
-        let since = self.begins.iter().take_while(|begin| **begin >= line);
-        let fails = |unit: &TailUnit| unit.is_error();
-        match since.count() {
-            0 => false,
-            1 => self.units.first().is_some_and(fails),
-            _ => true,
-        }
     }
 
     /// Returns true if someone asked this life of the service to go down, in the last lines before
@@ -315,54 +283,6 @@ impl<'a> TailUnit<'a> {
             pid,
         })
     }
-
-    /// Returns what it may be to a life.
-    fn role(&self) -> Role {
-        let said = self.line.senses();
-        match self.remark {
-            Some(Remark::Start) => Role::Start,
-            Some(Remark::Epilogue | Remark::Closing | Remark::Request) => Role::End,
-            Some(_) if said.is_handled() => Role::Work,
-            _ if self.is_error() => Role::End,
-            _ if self.line.level() == Some(LogLevel::Warn) => Role::Work,
-            _ if said.has(Sense::Start) => Role::Start,
-            _ => Role::Any,
-        }
-    }
-
-    /// Returns true if it is an error: a runtime's, or by its level, or else by how it begins.
-    fn is_error(&self) -> bool {
-        let said = self.line.senses();
-        let fails = said.begins(Sense::Failure) && !said.begins(Sense::Count);
-        self.error.is_some()
-            || match self.line.level() {
-                Some(level) => level >= LogLevel::Error,
-                None => fails || said.opens(Sense::Fatal),
-            }
-    }
-}
-
-/// Marks the units with which lives begin, where the log teaches that. Returns the index of the
-/// first line of each life, newest first.
-fn learn_begins(units: &mut [TailUnit]) -> Vec<usize> {
-    let parts = units.iter().rev().map(|it| (it.line.head(), it.role()));
-    let learnt = lives::begins(&parts.collect::<Vec<_>>());
-    let newest = units.len().saturating_sub(1);
-    let mut begins = Vec::new();
-    let mut above = None;
-    for begin in learnt {
-        let Some(unit) = units.get_mut(newest - begin) else {
-            continue;
-        };
-        unit.remark = Some(Remark::Start);
-        // Lives that said no more count as one.
-        if above.is_none_or(|above| above + 1 < begin) {
-            begins.push(unit.lines.start);
-        }
-        above = Some(begin);
-    }
-    begins.reverse();
-    begins
 }
 
 /// Takes the error whose lines end here, together with those that overlap it. Returns its first

@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 
-use super::carrier::{self, Carried, KERNEL, MAX_LINE};
+use super::carrier::{self, Carried, MAX_LINE, NEW_LINE};
 use super::entry::{LogEntry, LogLevel};
 use super::lexicon::Senses;
 use super::prefix::{self, Learnt};
@@ -37,12 +37,6 @@ impl LogLine {
     /// Returns true if the line is empty or only white space.
     pub fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
-    }
-
-    /// Returns true if the line names the kernel as the one that wrote it. Any program can write
-    /// such a line into a log of its own.
-    pub fn is_kernels(&self) -> bool {
-        self.carried_as.as_deref() == Some(KERNEL) && self.carried_from.is_none()
     }
 
     /// Returns the level that a logger gave to the line.
@@ -156,25 +150,13 @@ pub fn read(text: &str) -> Vec<LogLine> {
         }
     }
     without_catalog(&mut lines);
-    let kernels = is_of_syslog(&lines);
-    for line in lines
-        .iter_mut()
-        .filter(|line| !(kernels && line.is_kernels()))
-    {
+    for line in &mut lines {
         line.entry = LogEntry::read(&line.text);
         // A carrier stamps every line with one clock. The loggers of one program may differ.
         line.at = line.at.or(line.entry.as_ref().and_then(|entry| entry.at));
     }
     fill_empty(&mut lines);
     lines
-}
-
-/// Returns true if syslog or the journal writes the log: nearly all of its last lines have the name
-/// of a program before them.
-pub fn is_of_syslog(lines: &[LogLine]) -> bool {
-    let last = || lines.iter().rev().filter(|it| !it.is_blank()).take(SHARE);
-    let named = last().filter(|line| line.carried_as.is_some()).count();
-    named > 0 && named * 10 >= last().count() * 9
 }
 
 /// Maximum number of lines between an entry without words and its words.
@@ -211,11 +193,7 @@ const MOST_PARTS: usize = 200;
 
 /// Splits the messages of several lines that rsyslog has written in one.
 fn split_escaped(lines: &mut Vec<LogLine>) {
-    let is_split = |line: &LogLine| {
-        line.carried_as.is_some()
-            && !line.is_kernels()
-            && carrier::lines_of_message(&line.text).nth(1).is_some()
-    };
+    let is_split = |line: &LogLine| line.carried_as.is_some() && line.text.contains(NEW_LINE);
     if !lines.iter().any(is_split) {
         return;
     }
@@ -225,8 +203,7 @@ fn split_escaped(lines: &mut Vec<LogLine>) {
             lines.push(line);
             continue;
         }
-        let parts = carrier::lines_of_message(&line.text).take(MOST_PARTS);
-        lines.extend(parts.map(|text| LogLine {
+        lines.extend(line.text.splitn(MOST_PARTS, NEW_LINE).map(|text| LogLine {
             number: line.number,
             text: text.to_owned(),
             at: line.at,
@@ -266,8 +243,7 @@ pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) -> bool {
 /// Returns the container that Docker Compose says has ended with an exit code other than 0, if that
 /// is one alone.
 fn failed(lines: &[LogLine]) -> Option<String> {
-    let is_bare = |line: &&LogLine| line.container.is_none() && line.carried_as.is_none();
-    let unprefixed = lines.iter().filter(is_bare);
+    let unprefixed = lines.iter().filter(|line| line.container.is_none());
     let ended = unprefixed.filter_map(|line| prefix::ended(&line.text));
     let mut failed = ended.filter(|(_, code)| *code != "0").map(|(name, _)| name);
     let first = failed.next()?;
@@ -423,26 +399,6 @@ mod tests {
                 .text
                 .starts_with("2026")
         );
-    }
-
-    #[test]
-    fn what_rsyslog_has_escaped_is_split_and_a_number_is_not() {
-        let texts = |message: &str| -> Vec<String> {
-            let lines = read(&format!("Nov 22 23:58:59 db1 web[42]: {message}"));
-            lines.into_iter().map(|line| line.text).collect()
-        };
-        for whole in [
-            "order #0123 failed",
-            "ticket #012 failed",
-            "part (#011) and part #0117",
-            "see \"#012\"",
-            "web#0120",
-        ] {
-            assert_eq!(texts(whole), [whole]);
-        }
-        assert_eq!(texts("boom#012#011at f"), ["boom", "\tat f"]);
-        assert_eq!(texts("a #0123#012 b#0127"), ["a #0123", " b", "7"]);
-        assert_eq!(texts("#033[31mboom#033[0m"), ["boom"]);
     }
 
     #[test]

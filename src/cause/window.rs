@@ -65,12 +65,6 @@ impl<'a> LogWindow<'a> {
         self.dropped + breaks(self.above) + 1
     }
 
-    /// Returns true if nothing above is of a life whose first line has this number, if that is
-    /// known.
-    pub fn has_life_since(&self, since: Option<usize>) -> bool {
-        self.above.is_empty() || since.is_some_and(|since| since >= self.first_line())
-    }
-
     /// Returns the lines without their secrets. The view is one of this log; `whole` keeps the
     /// whole log without its secrets, which some views take.
     pub fn redacted<'t>(

@@ -117,7 +117,6 @@ impl Collector for Journal {
             slot.put(Deep {
                 path: "journal".to_owned(),
                 text,
-                since: None,
                 modified: stop.stopped_at.time(),
             });
         }

@@ -24,10 +24,7 @@
 //!
 //! The lines of the section may not reach back to where the service's last words begin: a goroutine
 //! dump is long. So up to 1 MiB of the file's end is searched for the cause, whatever `lines` and
-//! `max_bytes` say; the report only holds the lines that the cause quotes. Lines that stood there
-//! before the service started are shown, but are never the cause.
-
-mod life;
+//! `max_bytes` say; the report only holds the lines that the cause quotes.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -46,9 +43,6 @@ use crate::host::{Host, open_regular};
 use crate::mounts;
 use crate::redact::Redactor;
 use crate::report::{CollectorKind, LogEnd, SectionData, Stop, Timestamp};
-
-use life::FileEnd;
-pub use life::{LogBounds, LogLength};
 
 /// How long ago a log may have been rotated if the start of the service is unknown.
 const RECENT: Duration = Duration::from_mins(10);
@@ -80,9 +74,6 @@ pub struct Log {
     /// Receives the deeper tail, if the caller wants it.
     #[serde(skip)]
     pub deep: Option<DeepTail>,
-    /// Bounds of the part that this life has written, as far as they are known.
-    #[serde(skip)]
-    pub bounds: LogBounds,
 }
 
 /// A slot for more of a log's end than its section shows, filled once the collector has read it.
@@ -96,8 +87,6 @@ pub struct Deep {
     pub path: String,
     /// The end of the log, from the beginning of a line.
     pub text: String,
-    /// Number of the first line there that this life has written, from 1, if known.
-    pub since: Option<usize>,
     /// When the log was last written to.
     pub modified: SystemTime,
 }
@@ -141,20 +130,19 @@ impl Log {
             max_bytes: default_max_bytes(),
             redactor: Redactor::default(),
             deep: None,
-            bounds: LogBounds::default(),
         }
     }
 
-    /// Returns the path of a service's log.
-    pub fn path_of(&self, job: &str, instance: Option<&str>) -> String {
+    /// Returns the path of this service's log.
+    fn path_of(&self, stop: &Stop) -> String {
         // Nothing is replaced twice: an instance may be called `{job}`.
-        let instance = harmless(instance.unwrap_or_default());
+        let instance = harmless(stop.instance.as_deref().unwrap_or_default());
         let parts: Vec<String> = self
             .path
             .split("{job}")
             .map(|part| part.replace("{instance}", &instance))
             .collect();
-        parts.join(&harmless(job))
+        parts.join(&harmless(&stop.job))
     }
 }
 
@@ -185,12 +173,11 @@ impl Collector for Log {
     }
 
     fn may_hang(&self, stop: &Stop, host: &Host) -> bool {
-        let path = self.path_of(&stop.job, stop.instance.as_deref());
-        mounts::may_hang(&host.configured(Path::new(&path)))
+        mounts::may_hang(&host.configured(Path::new(&self.path_of(stop))))
     }
 
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
-        let path = self.path_of(&stop.job, stop.instance.as_deref());
+        let path = self.path_of(stop);
         let at = host.configured(Path::new(&path));
         let newest = match open_regular(&at) {
             Err(why) if why.kind() == ErrorKind::NotFound => None,
@@ -200,8 +187,7 @@ impl Collector for Log {
             .transpose()
             .with_context(|| format!("cannot read {}", path.escape_debug()))?;
         let older = self.rotated_away(&at, stop, newest.as_ref());
-        if let Some(slot) = &self.deep
-            && let Some(deep) = self.deep(&path, newest.as_ref(), older.as_ref())
+        if let (Some(slot), Some(deep)) = (&self.deep, deep(&path, newest.as_ref(), older.as_ref()))
         {
             slot.put(deep);
         }
@@ -286,30 +272,25 @@ fn describe(path: &str, newest: Option<FileTail>, older: Option<FileTail>) -> St
     text.join("\n")
 }
 
-impl Log {
-    /// Returns the end of a log that may have been rotated.
-    fn deep(
-        &self,
-        path: &str,
-        newest: Option<&FileTail>,
-        older: Option<&FileTail>,
-    ) -> Option<Deep> {
-        let last = newest.filter(|tail| !tail.deep.is_empty()).or(older)?;
-        let is_older = newest.is_none_or(|tail| tail.deep.is_empty());
-        let path = if is_older {
-            format!("{path}.1")
-        } else {
-            path.to_owned()
-        };
-        let (older, newest) = (older.map(FileTail::end), newest.map(FileTail::end));
-        let (bytes, since) = self.bounds.cut(older, newest);
-        Some(Deep {
-            path,
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-            since,
-            modified: last.modified,
-        })
-    }
+/// Returns the end of a log that may have been rotated.
+fn deep(path: &str, newest: Option<&FileTail>, older: Option<&FileTail>) -> Option<Deep> {
+    let last = newest.filter(|tail| !tail.deep.is_empty()).or(older)?;
+    let is_older = newest.is_none_or(|tail| tail.deep.is_empty());
+    let path = if is_older {
+        format!("{path}.1")
+    } else {
+        path.to_owned()
+    };
+    let older = older
+        .filter(|_| !is_older)
+        .map(|tail| tail.deep.as_slice())
+        .unwrap_or_default();
+    let bytes = [older, &last.deep].concat();
+    Some(Deep {
+        path,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+        modified: last.modified,
+    })
 }
 
 /// The end of one file.
@@ -324,16 +305,6 @@ struct FileTail {
     whole: bool,
     size: u64,
     inode: u64,
-}
-
-impl FileTail {
-    fn end(&self) -> FileEnd<'_> {
-        FileEnd {
-            inode: self.inode,
-            size: self.size,
-            bytes: &self.deep,
-        }
-    }
 }
 
 impl Log {

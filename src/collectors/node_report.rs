@@ -96,7 +96,6 @@ impl Collector for NodeReport {
             slot.put(Deep {
                 path: format!("{}/{file}", self.directory),
                 text: text.clone(),
-                since: None,
                 modified,
             });
         }

@@ -34,7 +34,6 @@ mod error_texts;
 mod files;
 mod keys;
 mod load;
-mod logs;
 #[cfg(test)]
 mod mistakes;
 mod normal_exit;
@@ -59,7 +58,6 @@ mod wording;
 pub use check::{Checked, at_key, check};
 pub use files::{job_file, jobs};
 pub use load::{Loaded, Route, chroots, expecting, load, users};
-pub use logs::logs;
 pub use normal_exit::signal;
 pub use problem::{Problem, Severity};
 pub use wording::nearest;

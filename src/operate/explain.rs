@@ -99,7 +99,6 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
         log: log
             .as_ref()
             .map(|(name, text)| (name.as_ref(), text.as_str())),
-        since: None,
         kernel: (&kernel_name, &kernel),
     };
     let explanation = cause::explain_redacted(&scene, &Redactor::default());

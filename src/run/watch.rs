@@ -18,12 +18,11 @@ use tempfile::TempDir;
 use super::args::RunArgs;
 use super::end::CommandEnd;
 use super::signals::{self, Arrived, Signals, is_init};
-use crate::catch::call::Call;
 use crate::catch::finish;
 use crate::catch::guard::guarded;
 use crate::catch::marker::{self, Circumstances, Marker, MarkerFile, Taken};
+use crate::catch::nudge;
 use crate::catch::worker::{self, By, Ended};
-use crate::catch::{logs, nudge};
 use crate::clock::Now;
 use crate::collectors::output::Stream;
 use crate::collectors::usage::Usage;
@@ -108,7 +107,6 @@ impl<'a> Watch<'a> {
             instance.as_ref().map(|instance| instance.to_string_lossy()),
         );
         let marker = Marker::new(host.boot_id(), Now::read()).of(&name, of.as_deref());
-        let call = Call::told(&LastwordsRun, (&name, of.as_deref()));
         let file = |dir| MarkerFile::new(dir, &job, instance.as_deref());
         let hooks = upstarts_job
             .map(|job| MarkerFile::new(places.markers(), &job, upstarts_instance.as_deref()));
@@ -126,19 +124,11 @@ impl<'a> Watch<'a> {
             }),
             hooks,
         };
-        guarded("run", &watch.host.clone(), || watch.arm(&call, file));
+        guarded("run", &watch.host.clone(), || watch.arm(file));
         watch
     }
 
-    fn arm(&mut self, call: &Call, file: impl Fn(PathBuf) -> MarkerFile) -> Result<()> {
-        let of_terminal = || {
-            self.marker
-                .life
-                .iter()
-                .flat_map(|life| life.logs.clone())
-                .collect()
-        };
-        self.marker.logs_began = logs::lengths(call, self.places, of_terminal, &self.host);
+    fn arm(&mut self, file: impl Fn(PathBuf) -> MarkerFile) -> Result<()> {
         let (now, by) = (
             Now::read(),
             Circumstances {

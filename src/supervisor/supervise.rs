@@ -82,12 +82,6 @@ pub trait Supervise: Sync {
         false
     }
 
-    /// Returns the files to which the supervisor writes the service's output, as far as it says so
-    /// before a start. Their paths are like those of a config.
-    fn logs(&self, _: &HookInput, _: &Host) -> Vec<String> {
-        Vec::new()
-    }
-
     /// Returns what the supervisor tells the hook itself about the end.
     fn account(&self, _: &HookInput, _: &Host) -> Option<Account> {
         None

@@ -180,7 +180,6 @@ const SUBJECTS: &[Subject] = &[
                 pid: Some(42),
                 exit: &exit,
                 log: Some(("log", text)),
-                since: None,
                 kernel: ("kernel", &kernel),
             };
             drop(black_box(explain(&scene)));

@@ -10,20 +10,14 @@ use crate::support::harness::{Harness, names_in};
 /// A crash of `web` with each of these exit codes, each a cause of its own.
 fn crash(machine: &Harness, codes: impl IntoIterator<Item = u32>) {
     for code in codes {
-        crash_after(machine, code, || {});
+        hook(machine, "web", "pre-start");
+        machine.kernel_log(format!(
+            "init: web main process (4242) terminated with status {code}"
+        ));
+        hook(machine, "web", "post-stop");
+        machine.wait_for_workers();
     }
     machine.settle();
-}
-
-/// A crash of `web` with this exit code, after it has done something.
-fn crash_after(machine: &Harness, code: u32, work: impl FnOnce()) {
-    hook(machine, "web", "pre-start");
-    work();
-    machine.kernel_log(format!(
-        "init: web main process (4242) terminated with status {code}"
-    ));
-    hook(machine, "web", "post-stop");
-    machine.wait_for_workers();
 }
 
 /// A crash of `web` for each of these words in an error of its log.
@@ -34,10 +28,8 @@ fn crash_saying(machine: &Harness, words: &[&str]) {
             "Traceback (most recent call last):\n  File \"/srv/a.py\", line 3, in <module>\n    \
              f()\nValueError: unknown customer {word}\n"
         );
-        let path = machine.root.join("var/log/web.log");
-        let _ = fs::remove_file(&path);
-        crash_after(machine, 1, || fs::write(path, log).unwrap());
-        machine.settle();
+        fs::write(machine.root.join("var/log/web.log"), log).unwrap();
+        crash(machine, [1]);
     }
 }
 

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -45,23 +44,6 @@ pub fn crash(machine: &Harness, torment: impl Fn(&mut Command)) {
         );
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
-}
-
-/// Does the same with a log that this life writes.
-pub fn crash_saying(
-    machine: &Harness,
-    log: &Path,
-    words: impl AsRef<[u8]>,
-    torment: impl Fn(&mut Command),
-) {
-    crash(machine, |hook| {
-        torment(hook);
-        if hook.get_args().any(|arg| arg == "post-stop") {
-            fs::write(log, &words).unwrap();
-        } else {
-            let _ = fs::remove_file(log);
-        }
-    });
 }
 
 fn assert_segv_was_reported(machine: &Harness) {

@@ -24,7 +24,6 @@ mod ladder;
 mod ladder_as_root;
 mod limits;
 mod lines;
-mod lives;
 mod past;
 mod planned_stops;
 mod plugins;

@@ -233,8 +233,8 @@ fn no_part_of_a_long_secret_is_left_in_a_cause_or_at_the_beginning_of_a_log() {
             "web",
             "[[collect.log]]\npath = '/var/log/upstart/web.log'\nlines = 100000\n",
         );
-        let path = machine.root.join("var/log/upstart/web.log");
-        hooks::crash_saying(&machine, &path, &log, |_| {});
+        fs::write(machine.root.join("var/log/upstart/web.log"), &log).unwrap();
+        hooks::crash(&machine, |_| {});
         let report = serde_json::to_string(&machine.only_report()).unwrap();
         let left = (0..secret.len() - 12).find(|i| report.contains(&secret[*i..i + 12]));
         assert_eq!(left, None, "{}", &log[..200]);
@@ -254,13 +254,13 @@ fn a_secret_that_begins_far_above_the_end_of_a_log_is_in_no_cause_and_no_section
         ),
         format!("passwords:\n{list}- fatal error: cAn4ry failed\n"),
     ] {
-        fs::write(&log, &text).unwrap();
+        fs::write(&log, text).unwrap();
         let mut explain = Command::new(harness::binary());
         let explain = explain.arg("explain").arg("--log").arg(&log);
         let said = explain.args(["--exit", "1"]).output().unwrap().stdout;
         assert!(said.starts_with(b"exit code 1"), "{said:?}");
         assert_clean("explain", &String::from_utf8_lossy(&said));
-        hooks::crash_saying(&machine, &log, &text, |_| {});
+        hooks::crash(&machine, |_| {});
     }
     machine.wait_for_workers();
     let reports = machine.reports();
@@ -278,9 +278,9 @@ fn secrets_in_logs_config_environment_and_command_lines_come_out_nowhere() {
     let syslog = SystemLog::of(&machine);
     let neighbour = Neighbour::start();
     configure(&machine, &neighbour);
-    let log = machine.root.join("var/log/upstart/web.log");
+    fs::write(machine.root.join("var/log/upstart/web.log"), LOG).unwrap();
     machine.kernel_log("web[4242]: connecting with password=cAn4ry-kmsg");
-    hooks::crash_saying(&machine, &log, LOG, |command| {
+    hooks::crash(&machine, |command| {
         command
             .env("API_TOKEN", "cAn4ry-env")
             .env("UPSTART_STOP_EVENTS", "")

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::old_account;
 use crate::clock::Now;
-use crate::collectors::log::LogLength;
 use crate::report::{Supervisor, Timestamp};
 use crate::supervisor::account::Account;
 use crate::supervisor::run::life::Life;
@@ -60,13 +59,6 @@ pub struct Marker {
     /// The directory in which the supervisor keeps the service, if each has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
-    /// How long the service's logs were when this life began. What stood there is not about it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub logs_began: Vec<LogLength>,
-    /// How long they were when it ended, where the end is told late: what came since is the next
-    /// life's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub logs_ended: Vec<LogLength>,
     /// Account of the end, as the supervisor gave it to the hook.
     #[serde(
         default,
@@ -93,9 +85,8 @@ fn is_false(it: &bool) -> bool {
 
 /// Longest name that a marker keeps, in bytes. No path is longer.
 const MAX_NAME: usize = 4096;
-/// Size of the largest marker that is read: the names and the logs with each byte escaped, and an
-/// account.
-const MAX_MARKER: u64 = 128 * 1024;
+/// Size of the largest marker that is read: two names with each byte escaped, and an account.
+const MAX_MARKER: u64 = 64 * 1024;
 
 impl Marker {
     pub fn new(boot_id: String, now: Now) -> Self {
@@ -117,8 +108,6 @@ impl Marker {
             once: false,
             by: None,
             directory: None,
-            logs_began: Vec::new(),
-            logs_ended: Vec::new(),
             account: None,
             unarmed: false,
             life: None,

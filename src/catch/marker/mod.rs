@@ -17,11 +17,6 @@
 //! | given up | `NAME~given-up` | `listen`: when the supervisor last said that it has given up |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
-//! An armed marker says what was there before the life began and is not about it: how far the
-//! kernel log went, and how long the service's own logs were. A file of an older version lacks some
-//! of that; then it is unknown. One of another user may hold anything: no number in it is more than
-//! a bound for what is read anyway.
-//!
 //! A plan runs out, because Upstart's `restart` runs pre-stop and keeps the same process going. A
 //! crash after that must not be missed. Where Upstart can be asked, such a plan is taken back at
 //! once. A pre-start that finds its marker still armed takes it too:
@@ -52,7 +47,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
-use crate::collectors::log::LogLength;
 use crate::draft;
 use crate::host::open_regular_in_ours;
 use crate::names;
@@ -279,15 +273,9 @@ impl MarkerFile {
         before.is_some_and(|before| before == announcement)
     }
 
-    /// Writes the supervisor's account of the end into the marker, and how long the logs are now if
-    /// the end is told late. If no marker is armed, writes `unarmed`: this supervisor's account
-    /// suffices.
-    pub fn tell(
-        &self,
-        account: Account,
-        logs: Vec<LogLength>,
-        unarmed: impl FnOnce() -> Marker,
-    ) -> io::Result<()> {
+    /// Writes the supervisor's account of the end into the marker. If no marker is armed, writes
+    /// `unarmed`: this supervisor's account suffices.
+    pub fn tell(&self, account: Account, unarmed: impl FnOnce() -> Marker) -> io::Result<()> {
         let marker = match self.read::<Marker>(&self.name) {
             Ok(Some(marker)) => marker,
             // None was armed, or somebody has damaged it, which must not hide a crash.
@@ -299,7 +287,6 @@ impl MarkerFile {
             &self.name,
             &Marker {
                 account: Some(account),
-                logs_ended: logs,
                 ..marker
             },
         )

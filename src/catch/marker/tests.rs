@@ -148,9 +148,9 @@ fn a_marker_of_an_older_lastwords_can_be_read() {
 fn what_is_no_marker_or_too_long_for_one_is_an_error() {
     let text = serde_json::to_string(&marker()).unwrap();
     let spaces = |count: usize| " ".repeat(count);
-    let longest = text.clone() + &spaces(128 * 1024 - text.len());
+    let longest = text.clone() + &spaces(64 * 1024 - text.len());
     assert_eq!(Marker::read(longest.as_bytes()).unwrap(), marker());
-    let late = spaces(128 * 1024) + &text;
+    let late = spaces(64 * 1024) + &text;
     for text in ["", "{", "{}", "[]", "\u{0}", &late] {
         assert!(Marker::read(text.as_bytes()).is_err(), "{text:.20}");
     }
@@ -336,10 +336,7 @@ fn a_marker_of_another_user_is_an_error_that_names_both() {
 #[test]
 fn what_the_supervisor_told_is_kept_in_the_armed_marker() {
     let markers = Markers::armed();
-    markers
-        .web
-        .tell(account("1"), Vec::new(), || unreachable!())
-        .unwrap();
+    markers.web.tell(account("1"), || unreachable!()).unwrap();
     let told = Marker {
         account: Some(account("1")),
         ..marker()
@@ -362,10 +359,7 @@ fn what_the_supervisor_told_arms_where_nothing_is_armed_or_the_marker_is_damaged
     let damaged = Markers::armed();
     replace(&damaged, "damaged");
     for markers in [unarmed, damaged] {
-        markers
-            .web
-            .tell(account("1"), Vec::new(), unarmed_marker)
-            .unwrap();
+        markers.web.tell(account("1"), unarmed_marker).unwrap();
         assert_eq!(markers.web(), told);
     }
 }
@@ -374,7 +368,7 @@ fn what_the_supervisor_told_arms_where_nothing_is_armed_or_the_marker_is_damaged
 fn where_there_is_no_room_for_what_the_supervisor_told_the_crash_is_still_known() {
     let markers = Markers::new();
     markers.block_drafts();
-    markers.web.tell(account("1"), Vec::new(), marker).unwrap();
+    markers.web.tell(account("1"), marker).unwrap();
     assert_eq!(fs::read(markers.path("web")).unwrap(), b"");
 }
 
@@ -545,10 +539,7 @@ fn the_end_of_a_life_counts_as_seen_although_no_file_can_be_written() {
 fn a_hook_that_was_killed_had_been_told_of_this_life_or_of_another() {
     let markers = Markers::armed();
     assert!(!markers.web.has_account_of(None), "it was told nothing");
-    markers
-        .web
-        .tell(account("one"), Vec::new(), marker)
-        .unwrap();
+    markers.web.tell(account("one"), marker).unwrap();
     assert!(markers.web.has_account_of(Some("one")));
     assert!(!markers.web.has_account_of(Some("two")));
 }

@@ -24,12 +24,11 @@ fn what_of(found: &[Finding], last: Option<Finding>, log: &str, exit: &Exit) -> 
         pid: Some(42),
         exit,
         log: None,
-        since: None,
         kernel: ("", &[]),
     };
     let lines = text::read(log);
     decide(
-        &Tail::read(&lines, 0, LogWindow::default(), found, &scene),
+        &Tail::read(&lines, LogWindow::default(), found, &scene),
         found,
         last,
     )

@@ -110,7 +110,6 @@ mod tests {
             pid: Some(42),
             exit: &exit,
             log: None,
-            since: None,
             kernel: ("kernel log", &messages),
         };
         around(&scene, kind)

@@ -264,7 +264,6 @@ mod tests {
             pid: Some(pid),
             exit,
             log: None,
-            since: None,
             kernel: ("kernel log", &messages),
         };
         read(&scene, child).map(|told| (told.kind, told.line))

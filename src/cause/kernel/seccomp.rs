@@ -69,7 +69,6 @@ mod tests {
                 pid: Some(pid),
                 exit,
                 log: None,
-                since: None,
                 kernel: ("kernel log", &messages),
             };
             read(&scene, None).map(|told| told.line)

@@ -9,11 +9,10 @@ fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
         pid: Some(42),
         exit,
         log: None,
-        since: None,
         kernel: ("", &[]),
     };
     let lines = text::read(log);
-    read(&Tail::read(&lines, 0, LogWindow::default(), &[], &scene))
+    read(&Tail::read(&lines, LogWindow::default(), &[], &scene))
         .map(|finding| (finding.kind, finding.what))
 }
 

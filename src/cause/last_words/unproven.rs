@@ -120,8 +120,7 @@ impl<'a> Burst<'a> {
             }
         }
         if !is_cut && tail.is_whole {
-            let is_known = tail.scene.since.is_some();
-            burst.begin = if is_known { Begin::Start } else { Begin::Log };
+            burst.begin = Begin::Log;
         }
         burst.cut();
         burst

@@ -167,11 +167,10 @@ mod tests {
             pid: Some(42),
             exit: &Exit::Code(1),
             log: None,
-            since: None,
             kernel: ("", &[]),
         };
         let lines = text::read(log);
-        let tail = Tail::read(&lines, 0, LogWindow::default(), &[], &scene);
+        let tail = Tail::read(&lines, LogWindow::default(), &[], &scene);
         weight(&tail, lines.last().expect("a line"))
     }
 

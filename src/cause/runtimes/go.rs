@@ -80,16 +80,9 @@ fn panic(lines: &[LogLine], at: usize) -> (String, usize) {
     let value = rest
         .iter()
         .take(VALUE)
-        .take_while(|line| line.entry.is_none() && !is_after(line));
-    // Go indents a panic while another one unwound. This one is another life's.
-    let is_others = value
-        .clone()
-        .zip(value.clone().skip(1))
-        .any(|(above, line)| {
-            line.text.starts_with("panic: ") && !above.text.trim_start().starts_with("panic: ")
-        });
-    let value = value.count();
-    if is_others || !rest.get(value).is_some_and(is_after) {
+        .take_while(|line| line.entry.is_none() && !is_after(line))
+        .count();
+    if !rest.get(value).is_some_and(is_after) {
         // Without a dump (GOTRACEBACK=none) the end of the value is unknown.
         return (line_text(lines, at).to_owned(), at + 1);
     }

@@ -326,7 +326,7 @@ fn the_path_names_the_service_and_cannot_be_left() {
             instance: instance.map(str::to_owned),
             ..stop()
         };
-        Log::new("/var/log/{job}/{instance}.log").path_of(&stop.job, stop.instance.as_deref())
+        Log::new("/var/log/{job}/{instance}.log").path_of(&stop)
     };
     assert_eq!(path("web", Some("a/b")), "/var/log/web/a_b.log");
     assert_eq!(

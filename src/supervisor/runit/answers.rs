@@ -45,10 +45,6 @@ impl Supervise for Runit {
         runit::wanted_up(&service_dir::status()) == Some(false)
     }
 
-    fn logs(&self, input: &HookInput, host: &Host) -> Vec<String> {
-        service_dir::own_logs(input, host)
-    }
-
     fn account(&self, input: &HookInput, host: &Host) -> Option<Account> {
         let status = service_dir::status();
         let stat = service_dir::read(Path::new("supervise/stat")).unwrap_or_default();

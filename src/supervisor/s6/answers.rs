@@ -54,10 +54,6 @@ impl Supervise for S6 {
         s6::wanted_up(&service_dir::status()) == Some(false)
     }
 
-    fn logs(&self, input: &HookInput, host: &Host) -> Vec<String> {
-        service_dir::own_logs(input, host)
-    }
-
     fn account(&self, input: &HookInput, host: &Host) -> Option<Account> {
         let timeout = service_dir::read(Path::new("timeout-kill")).unwrap_or_default();
         let kills_after_ms = s6::kills_after_ms(&String::from_utf8_lossy(&timeout));

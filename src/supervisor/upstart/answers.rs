@@ -95,12 +95,6 @@ impl Supervise for Upstart {
     }
 
     /// Adds the log that Upstart keeps, and the program that it runs.
-    fn logs(&self, input: &HookInput, _: &Host) -> Vec<String> {
-        let (_, instance) = self.called_for(input);
-        let has_instance = instance.is_some_and(|it| !it.is_empty());
-        vec![described::log(has_instance).to_owned()]
-    }
-
     fn add_collectors(&self, to: &mut Collect, stop: &Stop, _: Option<&Account>, host: &Host) {
         to.log
             .push(Log::new(described::log(stop.instance.is_some())));

@@ -24,7 +24,6 @@ fn told(text: &str, pid: Option<u32>, exit: &Exit, child: Option<u32>) -> Option
         pid,
         exit,
         log: None,
-        since: None,
         kernel: ("kernel log", &messages),
     };
     read(&scene, child).map(|told| told.line)
