@@ -12,7 +12,7 @@ use super::counts::beside_the_first;
 use super::cut::{LINE, head};
 use crate::report::{Condition, Confidence, Death, Exit, Kind, Report, Series, Timestamp, Verdict};
 use crate::when::{moment, rough_length};
-use series::{from_to, how_often, in_brackets, since_then};
+use series::{again, from_to, goes_on, how_often, in_brackets, more, since_then};
 
 /// The first lines of a message, in the words of the report's kind.
 pub struct Headline {
@@ -467,45 +467,6 @@ fn status(verdict: Verdict) -> &'static str {
         Verdict::AbortedStart => "could not start",
         Verdict::Missed => "missed",
         Verdict::Planned | Verdict::Unknown => "ended",
-    }
-}
-
-/// Returns true if crashes like these are to be expected still: the latest is no longer ago than
-/// three times the mean time between them, or a minute.
-fn goes_on(crashes: Series, now: Timestamp) -> bool {
-    let between = u32::try_from(crashes.count.saturating_sub(1)).unwrap_or(u32::MAX);
-    let length = crashes.last.since(crashes.first);
-    let mean = length.checked_div(between).unwrap_or_default();
-    now.since(crashes.last) <= (3 * mean).max(Duration::from_mins(1))
-}
-
-/// Returns what a service does that has done it before, or did if that does not go on.
-fn again(verdict: Verdict, count: u64, goes_on: bool) -> &'static str {
-    match (verdict, count) {
-        (Verdict::Crashed, 1) => "crashed again",
-        (Verdict::Crashed, _) if !goes_on => "kept crashing",
-        (Verdict::Crashed, _) => "keeps crashing",
-        (Verdict::AbortedStart, 1) => "could not start again",
-        (Verdict::AbortedStart, _) if !goes_on => "kept failing to start",
-        (Verdict::AbortedStart, _) => "keeps failing to start",
-        (Verdict::Missed, 1) => "missed its time again",
-        (Verdict::Missed, _) => "misses its time again and again",
-        (Verdict::Planned | Verdict::Unknown, 1) => "stopped again",
-        (Verdict::Planned | Verdict::Unknown, _) if !goes_on => "kept stopping",
-        (Verdict::Planned | Verdict::Unknown, _) => "keeps stopping",
-    }
-}
-
-/// Returns what a service had done before that it has done again, so many times.
-fn more(verdict: Verdict, count: u64) -> &'static str {
-    match (verdict, count) {
-        (Verdict::Crashed, 1) => "another crash",
-        (Verdict::Crashed, _) => "more crashes",
-        (Verdict::AbortedStart, 1) => "another failed start",
-        (Verdict::AbortedStart, _) => "more failed starts",
-        (Verdict::Missed, _) => "more missed runs",
-        (Verdict::Planned | Verdict::Unknown, 1) => "another stop",
-        (Verdict::Planned | Verdict::Unknown, _) => "more stops",
     }
 }
 
