@@ -1,7 +1,8 @@
 //! Finds out how things stand with a service as a message about it is sent.
 //!
 //! The supervisor is asked. Where it does not say, what the hooks have left since the end does: a
-//! marker that is armed, as the service was started again, or a planned end.
+//! marker that is armed, as the service was started again, a planned end, or the word that the
+//! supervisor has given up. Of several services that are well again, the hooks' signs alone are read.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -162,8 +163,12 @@ fn of_missed(report: &Report, deliverer: &Deliverer) -> Condition {
 }
 
 /// Returns how things stand with the service that has died.
-pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
-    let report = &latest(report, deliverer);
+fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
+    since_latest(&latest(report, deliverer), deliverer)
+}
+
+/// Returns how things stand with a service that has died, the last time in this report.
+pub fn since_latest(report: &Report, deliverer: &Deliverer) -> Condition {
     let armed_since = || armed_since(report, &deliverer.looks.signs);
     let ended_since = || planned_end_since(report, &deliverer.looks.signs);
     let condition = match ask(report, deliverer) {

@@ -16,17 +16,21 @@ pub fn make(spool: &Spool, kept: &Conversation, message: &Message) -> Report {
         let latest = group.latest.as_ref()?;
         spool.read(spool.find(latest)?, latest).ok()
     };
-    // It knows of the most deaths.
-    let newest = told.newest().filter(|_| is_summary);
-    let past = newest.and_then(read).and_then(|report| report.past);
-    let mut sections = Vec::new();
+    let (mut sections, mut past) = (Vec::new(), None);
     let mut report = kept.about.clone();
     report.stop.uptime_s = None;
-    if let Some(latest) = told.main().and_then(read) {
+    let main = told.main();
+    if let Some(latest) = main.and_then(read) {
         if is_summary {
             sections.clone_from(&latest.sections);
+            past.clone_from(&latest.past);
         }
         report = bare(latest);
+    }
+    // The newest crash knows of the most deaths.
+    let newest = told.newest().filter(|_| is_summary);
+    if let Some(newest) = newest.filter(|it| it.latest != main.and_then(|it| it.latest.clone())) {
+        past = read(newest).and_then(|report| report.past);
     }
     let stopped_at = match message.kind {
         Kind::Summary { all, .. } | Kind::Recovered { all, .. } => all.last,

@@ -111,7 +111,7 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
             let condition = if is_missed {
                 missed::condition(&outage.about, deliverer)?
             } else {
-                condition::of_service(&outage.about, deliverer)
+                condition::since_latest(&outage.about, deliverer)
             };
             let lately = jobs.entry(job(&outage)).or_default();
             // That a run is missing is told as a crash is. Only a reminder is told here.
@@ -164,7 +164,7 @@ pub fn down(job: &str, instance: Option<&str>, places: &Places) -> io::Result<Ve
         is_it(outage) && !outage.is_over() && outage.about.verdict != Verdict::Missed
     });
     let now = |outage: Outage| Down {
-        now: condition::of_service(&outage.about, &deliverer),
+        now: condition::since_latest(&outage.about, &deliverer),
         about: outage.about,
     };
     Ok(of_job.map(now).filter(|it| it.now.is_down()).collect())
@@ -217,11 +217,8 @@ fn is_said(deliverer: &Deliverer, outage: &Outage) -> Result<bool> {
 fn was_told(deliverer: &Deliverer, id: &ReportId, says: impl Fn(&Ledger) -> bool) -> Result<bool> {
     let spool = deliverer.spool();
     for (sink, ledger) in spool.ledgers(id)? {
-        let was_told = match &ledger.outcome {
-            Some(Outcome::Summarised { r#in }) => says(&spool.ledger(r#in, &sink)?),
-            _ => says(&ledger),
-        };
-        if was_told {
+        let (_, ledger) = spool.telling(id, &sink, ledger)?;
+        if says(&ledger) {
             return Ok(true);
         }
     }

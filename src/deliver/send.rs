@@ -19,7 +19,7 @@ use crate::deliver::{attempt, condition};
 use crate::random;
 use crate::report::{Condition, Kind, Report, ReportId, SinkKey, Verdict};
 use crate::sinks::Sink;
-use crate::spool::{Attempt, Kept, Ledger, Outcome};
+use crate::spool::{Attempt, Kept, Ledger};
 
 /// Offers every sink what is due, oldest first. Of crashes, those in `told_singly` are offered.
 /// Returns the number of tries.
@@ -262,19 +262,14 @@ fn is_said(deliverer: &Deliverer, report: &Report, item: &Item, key: &SinkKey) -
     let spool = deliverer.spool();
     let outage = item.down.as_ref();
     let outage = outage.and_then(|name| spool.kept_of::<Outage>(Kept::Outage, name).ok()?);
-    let says_so = |id: &ReportId| {
-        let ledger = spool.ledger(id, key).unwrap_or_default();
-        ledger.said_down && ledger.last_try >= Some(report.made_at())
+    let says_so = |crash: &ReportId| {
+        let ledger = spool.ledger(crash, key).ok()?;
+        let (id, ledger) = spool.telling(crash, key, ledger).ok()?;
+        let is_later = ledger.last_try >= Some(report.made_at());
+        (ledger.said_down && is_later).then_some(id)
     };
-    let crashes = outage.iter().flat_map(Outage::crashes);
-    let told_in = crashes.map(|id| match spool.ledger(id, key) {
-        Ok(Ledger {
-            outcome: Some(Outcome::Summarised { r#in }),
-            ..
-        }) => r#in,
-        _ => id.clone(),
-    });
-    let Some(id) = told_in.into_iter().find(says_so) else {
+    let mut crashes = outage.iter().flat_map(Outage::crashes);
+    let Some(id) = crashes.find_map(says_so) else {
         return false;
     };
     let noted = spool.write_ledger(&item.id, key, &Ledger::summarised(id.clone()));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::{Ledger, Place, Spool, entry, ledger_name};
+use super::{Ledger, Outcome, Place, Spool, entry, ledger_name};
 use crate::host::open_regular_in_ours;
 use crate::report::{Report, ReportId, Section, SinkKey};
 
@@ -53,6 +53,23 @@ impl Spool {
     /// a new one: a message that comes twice, under the same idempotency key, is better than none.
     pub fn ledger(&self, id: &ReportId, sink: &SinkKey) -> io::Result<Ledger> {
         self.ledger_in(id, &ledger_name(sink))
+    }
+
+    /// Returns the message that tells `sink` of this report, and its ledger: the report itself,
+    /// unless `ledger`, which is the report's own, names another that does.
+    pub fn telling(
+        &self,
+        id: &ReportId,
+        sink: &SinkKey,
+        ledger: Ledger,
+    ) -> io::Result<(ReportId, Ledger)> {
+        match ledger.outcome {
+            Some(Outcome::Summarised { r#in }) => {
+                let told = self.ledger(&r#in, sink)?;
+                Ok((r#in, told))
+            }
+            _ => Ok((id.clone(), ledger)),
+        }
     }
 
     /// Reads the ledger in the file of this name.
