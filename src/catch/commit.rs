@@ -54,7 +54,7 @@ pub fn commit(
         }
         None => spool.catch(&mut report).and_then(|safety| {
             let on_disk = spool.still_takes_files();
-            // What is in memory is whole, unlike a name.
+            // The report in memory is whole, unlike a name.
             on_disk.or_else(|why| if held.is_ok() { Err(why) } else { Ok(()) })?;
             Ok(safety)
         }),

@@ -1,4 +1,5 @@
-//! Makes history of the reports on which every sink has said its last word.
+//! Makes history of the reports on which every sink has said its last word, and tells people about
+//! those that are damaged.
 
 use anyhow::{Context, Result};
 

@@ -14,11 +14,11 @@ use std::time::Duration;
 use crate::places::Places;
 use crate::spool::{ChangeLock, Spool};
 
-/// How often to look whether others have let go.
+/// Time between two tries to take the lock from others.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often to look before they count as stopped, without a sign of life: for 10 s. This counts
-/// looks, as this process may be stopped itself.
-const MOST_LOOKS: u32 = 500;
+/// Number of tries after which others without a sign of life count as stopped: 10 s. This counts
+/// tries, as this process may be stopped itself.
+const MOST_TRIES: u32 = 500;
 
 /// The hold that a process has on its spool.
 pub struct Hold<'a> {
@@ -170,7 +170,7 @@ impl Holders {
 #[derive(Default)]
 pub struct Patience {
     sign: Vec<u8>,
-    looks: u32,
+    tries: u32,
 }
 
 impl Patience {
@@ -179,14 +179,14 @@ impl Patience {
     pub fn wait(&mut self, lock: &ChangeLock) -> bool {
         let sign = lock.sign();
         if sign != self.sign {
-            *self = Self { sign, looks: 0 };
+            *self = Self { sign, tries: 0 };
         }
-        self.looks += 1;
-        if self.looks > MOST_LOOKS {
+        self.tries += 1;
+        if self.tries > MOST_TRIES {
             // Another process may be at it this moment.
             let _ = lock.replace();
         }
         thread::sleep(PAUSE);
-        self.looks <= 2 * MOST_LOOKS
+        self.tries <= 2 * MOST_TRIES
     }
 }

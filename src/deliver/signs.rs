@@ -37,8 +37,8 @@ const PAUSE: Duration = Duration::from_mins(1);
 const LISTED: Duration = Duration::from_millis(100);
 /// Maximum number of stewards that are asked at a time.
 const AT_ONCE: usize = 16;
-/// Maximum number of services of one user that are known to run, and of those that have ended in
-/// each planned way.
+/// Maximum number of services of one user that are known to run, and of the last ends of
+/// each sort.
 const MOST: usize = 1000;
 /// Maximum length of a steward's word about them, in bytes.
 const MAX_WORD: u64 = 1024 * 1024;

@@ -84,7 +84,7 @@ pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Pla
     let mut report = spool
         .read(place, id)
         .with_context(|| format!("cannot read the report {id}"))?;
-    // It is about the moment at which the message was sent.
+    // It is no longer so: it is the answer that made the message due.
     report.now = None;
     Ok((report, place))
 }

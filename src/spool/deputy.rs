@@ -217,7 +217,7 @@ impl Spool {
     /// Checks that this spool is on the file system for which the deputy stands in.
     fn is_the_same(&self, deputy: &Self) -> io::Result<()> {
         let path = deputy.dir.join(STANDS_FOR);
-        // What is no file names no file system.
+        // Only a file can name a file system.
         let mut noted = String::new();
         match open_regular_in_ours(&path) {
             Ok(file) => drop(file.take(IDENTITY).read_to_string(&mut noted)),

@@ -1,6 +1,6 @@
 //! Copies to a deputy what the spool remembers, and brings everything back to the disk.
 //!
-//! What the disk does not give out, or what there is no room for, is left out of the copy: a
+//! The copy leaves out files that cannot be read, and those that there is no room for: a
 //! message too many is better than none. The deputy notes what it has got a copy of. Only that goes
 //! from the disk if the deputy has forgotten it by the end of its office.
 
@@ -63,7 +63,7 @@ impl Spool {
     /// Puts everything that a deputy has onto the disk, and ends its office.
     pub(super) fn bring_back(&self, deputy: &Self, run: &Path, lives: &Lives) -> io::Result<()> {
         self.create()?;
-        // What was left after a deputy's end is older than what the disk remembers.
+        // The disk remembers more than a process that went on after the deputy's end.
         if deputy.is_appointed() {
             for name in REMEMBERED.iter().chain([&DROPPED]) {
                 self.put_back(&deputy.remembered(name), &self.remembered(name), lives)?;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -86,6 +87,15 @@ impl Machine {
         let file = self.0.config.join("lastwords.toml");
         let config = fs::read_to_string(&file).unwrap();
         fs::write(file, config.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Has the sink take nothing as long as the file exists whose path is returned.
+    fn send_the_sink_away(&self) -> PathBuf {
+        let away = self.0.path("away");
+        let script = format!("[ ! -e {} ] || exit 1; head", away.display());
+        self.replace_in_config("head", &script);
+        fs::write(&away, "").unwrap();
+        away
     }
 
     /// Looks as if it were `minutes` later. Returns the titles of the messages that were sent.
@@ -188,10 +198,7 @@ fn a_service_that_stays_down_is_told_again_after_an_hour_and_then_each_day() {
 #[test]
 fn a_sink_that_was_away_hears_of_the_crash_and_gets_nothing_else_before_that() {
     let machine = Machine::new();
-    let away = machine.0.path("away");
-    let script = format!("[ ! -e {} ] || exit 1; head", away.display());
-    machine.replace_in_config("head", &script);
-    fs::write(&away, "").unwrap();
+    let away = machine.send_the_sink_away();
     machine.init_says("stop/waiting");
     machine.crash();
     let took = [(0, 0), (6, 0), (61, 0), (67, 0), (70, 0)];
@@ -233,10 +240,7 @@ fn a_sink_that_never_takes_the_message_about_the_crash_is_told_that_the_service_
 #[test]
 fn what_a_message_about_an_earlier_crash_has_said_is_not_said_again() {
     let machine = Machine::new();
-    let away = machine.0.path("away");
-    let script = format!("[ ! -e {} ] || exit 1; head", away.display());
-    machine.replace_in_config("head", &script);
-    fs::write(&away, "").unwrap();
+    let away = machine.send_the_sink_away();
     machine.crash();
     machine.crash();
     fs::remove_file(&away).unwrap();
