@@ -2,7 +2,7 @@
 //!
 //! The supervisor is asked. Where it does not say, what the hooks have left since the end does: a
 //! marker that is armed, as the service was started again, a planned end, or the word that the
-//! supervisor has given up. Of several services that are well again, the hooks' signs alone are read.
+//! supervisor has given up. Of several services that are well again, only these signs are read.
 
 use std::collections::BTreeSet;
 use std::thread;
